@@ -1,0 +1,142 @@
+// The shared-memory region of one store: what lies where. Every process maps the same bytes at an
+// address of its own, so that all links are offsets from the region's start.
+//
+//   header (RegionHeader, one page) | slots (Slot each) | per slot: submission ring, completion
+//   ring | arena
+//
+// The region is formatted once, by whoever created the mapping, before any process uses it. It is
+// memory only: it is never written to disk, and a process whose layout version or sizes differ
+// refuses to attach.
+//
+// Who writes what: the owner (the storage process that holds the directory's lock) writes state,
+// published root, completion tails and submission heads; a slot's process writes its pins,
+// submission tail and completion head. Nobody trusts what another process wrote beyond what it
+// checks.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "engine/base/bytes.h"
+#include "engine/base/limits.h"
+#include "engine/base/status.h"
+
+namespace small_db {
+
+inline constexpr uint64_t kRegionMagic = 0x31474552424d5353;  // "SSMBREG1"
+inline constexpr uint32_t kRegionLayoutVersion = 1;
+
+// What the store's clients are told. Written by the owner alone.
+enum class StoreState : uint32_t {
+  kStarting = 0,  // entered at format, and by a new owner; left when recovery begins
+  kLoading,       // recovery runs; progress_permille says how far
+  kServing,       // reads and writes
+  kReadOnly,      // reads only: an I/O failure is sticky until an operator acts
+  kRefused,       // neither: the files contradict themselves; the reason says which and where
+  kHandedOver,    // the owner let go for good: another region serves this directory now
+};
+
+struct RegionConfig {
+  uint32_t slot_count = 64;  // kSlotsMin to kSlotsMax
+  uint32_t submission_bytes =
+      0;  // per slot; a power of two, 16 KiB or more; 0: derived from the size
+};
+
+inline constexpr size_t kReasonBytes = 1024;
+
+// Cache lines are grouped by writer. Offsets and counts are set by format and never change.
+struct RegionHeader {
+  uint64_t magic;
+  uint32_t layout_version;
+  uint32_t slot_count;
+  uint64_t region_bytes;
+  uint64_t slots_offset;
+  uint64_t rings_offset;
+  uint64_t arena_offset;
+  uint64_t arena_bytes;
+  uint32_t submission_bytes;  // per slot, a power of two
+  uint32_t completion_count;  // per slot, a power of two
+  uint32_t config_crc;        // CRC32C of the fields above
+
+  // Written by the owner.
+  alignas(64) std::atomic<uint64_t> published_root;  // BlockRef; 0: nothing is served yet
+  std::atomic<uint32_t> state;                       // StoreState
+  std::atomic<uint32_t> progress_permille;
+  std::atomic<uint64_t> owner_epoch;  // +1 by each owner that takes the region over
+  std::atomic<uint32_t> owner_pid;
+  std::atomic<uint32_t>
+      clean;  // 1: the last owner let go between batches; 0: one is at work or died
+  std::atomic<uint32_t> distrust;  // 1: the owner died by a fault: rebuild the region from disk
+  std::atomic<uint32_t>
+      writes_refused;  // Code that writes get now, 0 for none (kNoDiskSpace, kReadOnly …)
+
+  // Written by anyone who wants the owner to act.
+  alignas(64) std::atomic<uint32_t> doorbell;  // futex word: +1 for each ring
+  std::atomic<uint32_t> owner_sleeps;          // 1: the owner waits on the doorbell
+  std::atomic<uint32_t> handover_wanted;   // pid of a process that waits for the lock, 0 for none
+  std::atomic<uint32_t> sweep_wanted;      // 1: a slot was claimed: look for dead ones
+  std::atomic<uint32_t> next_incarnation;  // +1 by each claim of a slot
+
+  // Counters for status and tests; relaxed, written by the owner.
+  alignas(64) std::atomic<uint64_t> commits;  // frames written
+  std::atomic<uint64_t> syncs;                // successful syncs of the log at commit
+  std::atomic<uint64_t> operations;           // committed records
+  std::atomic<uint64_t> log_bytes;            // bytes of frames written
+  std::atomic<uint64_t> arena_used_bytes;
+  std::atomic<uint64_t> arena_free_bytes;
+  std::atomic<uint64_t> keys;
+  std::atomic<uint64_t> revision;  // last published
+  std::atomic<uint64_t> generation;
+
+  // Why the state is what it is, as text for people; reason_version is odd while it is being
+  // written.
+  alignas(64) std::atomic<uint32_t> reason_version;
+  std::atomic<char> reason[kReasonBytes];
+};
+
+// One completed request. Written by the owner into the completion ring of the slot that submitted
+// it.
+struct Completion {
+  uint64_t sequence;
+  uint64_t cookie;
+  uint64_t revision;  // of the commit; 0 when nothing was committed
+  uint32_t code;      // Code
+  uint32_t reserved;
+};
+
+struct Slot;
+
+// A checked view of a region in this process. Cheap to copy. The memory must outlive every copy.
+class Region {
+ public:
+  // Lays out a fresh region over `memory` and zeroes all of it but the arena.
+  // Errors: kTooLarge or kInvalidArgument when size or configuration is out of range.
+  // REQUIRES: `memory` is 64-byte aligned, and no other process uses it.
+  static Status format(MutableBytes memory, const RegionConfig& config) noexcept;
+
+  // Errors: kWrongFormat when the header is not one that this build's format() writes for this
+  // size.
+  static Result<Region> attach(MutableBytes memory) noexcept;
+
+  RegionHeader& header() const noexcept { return *reinterpret_cast<RegionHeader*>(memory_.data()); }
+  uint32_t slot_count() const noexcept { return slot_count_; }
+  Slot& slot(uint32_t index) const noexcept;                // REQUIRES: index < slot_count()
+  MutableBytes submissions(uint32_t index) const noexcept;  // the submission ring's bytes
+  std::span<Completion> completions(uint32_t index) const noexcept;
+  MutableBytes arena() const noexcept;
+
+  // The reason as last set whole; empty if there is none. Any process.
+  std::string reason() const;
+  // Sets state and reason, in an order that never shows a state with an older state's reason
+  // missing. Owner only.
+  void set_state(StoreState state, std::string_view reason) const noexcept;
+
+ private:
+  MutableBytes memory_;
+  uint32_t slot_count_ = 0;
+};
+
+// Bytes that a region with this configuration needs besides its arena.
+uint64_t region_overhead_bytes(uint64_t region_bytes, const RegionConfig& config) noexcept;
+
+}  // namespace small_db

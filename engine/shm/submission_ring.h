@@ -1,0 +1,103 @@
+// The submission ring of a slot: one producer (the slot's process), one consumer (the owner),
+// entries of variable length that are contiguous in memory. The tail is the only thing that
+// publishes an entry: a producer that dies before it leaves nothing to repair.
+//
+// An entry: SubmissionHeader, then `payload_bytes` of payload, then padding to a multiple of 16. An
+// entry never wraps round the ring's end; a kPadding entry fills what is left there.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "engine/base/bytes.h"
+#include "engine/base/status.h"
+#include "engine/shm/region.h"
+#include "engine/shm/slot.h"
+
+namespace small_db {
+
+enum class SubmissionKind : uint32_t {
+  kPadding = 0,
+  kOperation = 1,    // payload: one whole record, revision 0
+  kStreamBegin = 2,  // payload: a put's record prefix; value_bytes of value follow in chunks
+  kStreamChunk =
+      3,  // payload: the next bytes of that value; the last chunk makes the request complete
+  kStreamAbort = 4,  // no payload: forget the stream; its cookie gets no completion
+};
+
+struct SubmissionHeader {
+  uint32_t entry_bytes;  // whole entry, a multiple of 16
+  SubmissionKind kind;
+  uint64_t
+      sequence;  // of the request, from 1, per slot and incarnation; a stream's entries share one
+  uint64_t cookie;  // returned in the completion, meaningless to the owner
+  uint32_t payload_bytes;
+  uint32_t reserved;
+};
+static_assert(sizeof(SubmissionHeader) == 32);
+
+inline constexpr size_t submission_entry_bytes(size_t payload_bytes) noexcept {
+  return align_up(sizeof(SubmissionHeader) + payload_bytes, 16);
+}
+
+// Writes entries. Runs in the slot's process, one thread.
+class SubmissionProducer {
+ public:
+  SubmissionProducer(Region region, uint32_t slot) noexcept;
+
+  // The longest payload that one entry may have: a quarter of the ring.
+  size_t payload_bytes_max() const noexcept;
+
+  // Room for a payload of `bytes`, to be filled in place; nullptr when the ring is full. Another
+  // reserve without a publish replaces the reservation. REQUIRES: bytes <= payload_bytes_max().
+  std::byte* reserve(size_t bytes) noexcept;
+
+  // Makes the reserved entry visible to the owner. The header's entry_bytes and payload_bytes are
+  // filled in.
+  void publish(SubmissionKind kind, uint64_t sequence, uint64_t cookie) noexcept;
+
+ private:
+  MutableBytes ring_;
+  Slot* slot_;
+  uint64_t tail_ = 0;
+  uint64_t head_seen_ = 0;
+  uint64_t reserved_at_ = 0;
+  size_t reserved_bytes_ = 0;
+};
+
+struct Submission {
+  SubmissionKind kind;
+  uint64_t sequence;
+  uint64_t cookie;
+  Bytes payload;  // points into the ring; valid until its position is released. The producer's
+                  // process could scribble over it: copy before checking what must not change after
+                  // the check.
+  uint64_t end_position;  // release up to here when the entry is done with
+};
+
+// Reads entries. Runs in the owner, commit thread; release may be called by the sync thread.
+class SubmissionConsumer {
+ public:
+  // Starts at the ring's head: what a former owner did not release is read again.
+  SubmissionConsumer(Region region, uint32_t slot) noexcept;
+
+  // The next entry, or nothing when all are read. Errors: kCorruption when lengths or kind are
+  // impossible; the ring can't be read on.
+  Result<std::optional<Submission>> next() noexcept;
+
+  // True when next() would return an entry or an error: one acquire load.
+  bool ready() const noexcept;
+
+  uint64_t position() const noexcept { return position_; }
+
+ private:
+  MutableBytes ring_;
+  Slot* slot_;
+  uint64_t position_ = 0;
+};
+
+// Gives the ring's bytes before `position` back to the producer. Owner only, positions never
+// decrease.
+void release_submissions(Region region, uint32_t slot, uint64_t position) noexcept;
+
+}  // namespace small_db

@@ -1,0 +1,21 @@
+// How a store is set up. Defaults suit production; tests make them small.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/limits.h"
+
+namespace small_db {
+
+struct StoreOptions {
+  size_t batch_bytes_max = kBatchBytesMax;
+  size_t batch_requests_max = kBatchRequestsMax;
+  // The log is written into space that was zero-filled and synced ahead of the writer.
+  size_t log_ahead_bytes = 16 * kMiB;     // kept prepared beyond the last frame
+  size_t log_prepare_step_bytes = kMiB;   // prepared in steps of
+  size_t log_reserve_bytes = 512 * kKiB;  // of the prepared space, that only deletes may use
+  uint64_t idle_frame_after_us = 50'000;  // an IDLE frame this long after the last commit
+};
+
+}  // namespace small_db

@@ -1,0 +1,39 @@
+// The storage worker: the threads that own a store's region and directory. Made after the last
+// fork, in the one process that nginx keeps for it (or in a test); the only file of the engine that
+// starts threads.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/platform/bells.h"
+#include "engine/platform/event_log.h"
+#include "engine/shm/region.h"
+#include "engine/store/options.h"
+
+namespace small_db {
+
+class StorageWorker {
+ public:
+  // region, bells and log must outlive the worker. directory: path of the data directory, which
+  // must exist.
+  StorageWorker(Region region, std::string directory, const StoreOptions& options,
+                WorkerBells& bells, EventLog& log);
+  ~StorageWorker();  // stop()
+
+  // Starts the threads, all signals blocked in them. They wait for the directory's lock, recover,
+  // and serve. Whatever goes wrong there ends in a state of the region and a line in the log, never
+  // in an exit.
+  Status start();
+
+  // Finishes the batch at hand, seals the log, lets the region and the lock go, joins the threads.
+  // Bounded by the syncs in flight. Requests that are still in the rings stay there for the next
+  // owner.
+  void stop();
+
+ private:
+  struct Threads;
+  std::unique_ptr<Threads> threads_;
+};
+
+}  // namespace small_db

@@ -1,0 +1,61 @@
+// The arena as a reader sees it: a span of memory and references into it. A reader checks each
+// reference that it follows, so that a damaged tree gives an error and not a crash.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/base/bytes.h"
+#include "engine/base/limits.h"
+
+namespace small_db {
+
+inline constexpr size_t kGranuleBytes = 16;
+
+// Where a block of the arena is and how long: 32 bits of granule index, 12 bits of length in
+// granules. 0 is no block: granule 0 is never given out.
+class BlockRef {
+ public:
+  constexpr BlockRef() noexcept = default;
+  constexpr BlockRef(uint32_t granule, uint32_t granules) noexcept
+      : word_(static_cast<uint64_t>(granules) << 32 | granule) {}
+  static constexpr BlockRef from_word(uint64_t word) noexcept {
+    BlockRef ref;
+    ref.word_ = word;
+    return ref;
+  }
+
+  constexpr uint64_t word() const noexcept { return word_; }
+  constexpr bool is_null() const noexcept { return word_ == 0; }
+  constexpr uint32_t granule() const noexcept { return static_cast<uint32_t>(word_); }
+  constexpr uint32_t granules() const noexcept {
+    return static_cast<uint32_t>(word_ >> 32) & 0xfff;
+  }
+  constexpr size_t bytes() const noexcept { return granules() * kGranuleBytes; }
+  constexpr bool operator==(const BlockRef&) const = default;
+
+ private:
+  uint64_t word_ = 0;
+};
+
+inline constexpr size_t kBlockBytesMax = 0xfff * kGranuleBytes;
+static_assert(kInlineRecordBytesMax <= kBlockBytesMax && kExtentBytesMax <= kBlockBytesMax);
+static_assert(kArenaBytesMax / kGranuleBytes <= uint64_t{1} << 32);
+
+class ArenaView {
+ public:
+  ArenaView() = default;
+  explicit ArenaView(MutableBytes memory) noexcept : memory_(memory) {}
+
+  // The block's bytes; empty when the reference is null or points outside of the arena.
+  MutableBytes at(BlockRef ref) const noexcept {
+    const uint64_t offset = static_cast<uint64_t>(ref.granule()) * kGranuleBytes;
+    if (ref.is_null() || offset + ref.bytes() > memory_.size()) return {};
+    return memory_.subspan(offset, ref.bytes());
+  }
+  size_t size() const noexcept { return memory_.size(); }
+
+ private:
+  MutableBytes memory_;
+};
+
+}  // namespace small_db
