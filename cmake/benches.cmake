@@ -1,0 +1,13 @@
+# One program for each tests/bench/*_bench.cc, by Google Benchmark; built by the target `benches`.
+small_db_glob(bench_sources ROOTS tests/bench SUFFIX "_bench.cc")
+add_custom_target(benches)
+if(bench_sources)
+  find_package(benchmark REQUIRED)
+endif()
+foreach(source ${bench_sources})
+  cmake_path(GET source STEM name)
+  add_executable(${name} EXCLUDE_FROM_ALL ${source})
+  target_link_libraries(${name} small_db_sim small_db_api benchmark::benchmark_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/benches")
+  add_dependencies(benches ${name})
+endforeach()

@@ -1,0 +1,12 @@
+# One libFuzzer program for each tests/fuzz/*_fuzzer.cc, in the folder fuzzers of the build.
+if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  message(FATAL_ERROR "the fuzzers need clang")
+endif()
+small_db_glob(fuzzer_sources ROOTS tests/fuzz SUFFIX "_fuzzer.cc")
+foreach(source ${fuzzer_sources})
+  cmake_path(GET source STEM name)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} small_db_sim small_db_api)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzzers")
+endforeach()

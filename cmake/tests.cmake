@@ -1,0 +1,50 @@
+# The GoogleTest binaries. Each test case is one ctest test, found when ctest starts; ctest's label
+# of a test is the name of its binary.
+find_package(GTest REQUIRED)
+include(GoogleTest)
+enable_testing()
+
+# A precompiled header may only be shared by targets with equal flags; all test binaries have them.
+if(SMALL_DB_PCH)
+  file(WRITE "${PROJECT_BINARY_DIR}/gtest_pch.cc" "// Carries the precompiled header.\n")
+  add_library(gtest_pch OBJECT "${PROJECT_BINARY_DIR}/gtest_pch.cc")
+  target_link_libraries(gtest_pch GTest::gtest)
+  target_precompile_headers(gtest_pch PRIVATE <gtest/gtest.h>)
+endif()
+
+# small_db_test(NAME SOURCES files LIBRARIES libraries TIMEOUT seconds): none without sources.
+function(small_db_test NAME)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES" ${ARGN})
+  if(NOT ARG_SOURCES)
+    return()
+  endif()
+  add_executable(${NAME} ${ARG_SOURCES})
+  target_link_libraries(${NAME} ${ARG_LIBRARIES} GTest::gtest_main)
+  target_compile_definitions(${NAME} PRIVATE
+    SMALL_DB_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+    SMALL_DB_NGINX_BINARY="${SMALL_DB_NGINX_BINARY}"
+    SMALL_DB_MODULE_FILE="${SMALL_DB_MODULE_FILE}")
+  if(SMALL_DB_PCH)
+    target_precompile_headers(${NAME} REUSE_FROM gtest_pch)
+  endif()
+  gtest_discover_tests(${NAME} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${NAME}."
+    PROPERTIES LABELS ${NAME} TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+small_db_glob(engine_test_sources ROOTS tests/engine tests/sim SUFFIX "_test.cc")
+small_db_test(engine_tests SOURCES ${engine_test_sources} TIMEOUT 120
+  LIBRARIES small_db_sim small_db_engine)
+
+small_db_glob(api_test_sources ROOTS tests/ngx_module/api SUFFIX "_test.cc")
+small_db_test(api_tests SOURCES ${api_test_sources} TIMEOUT 120 LIBRARIES small_db_api)
+
+small_db_glob(crash_test_sources ROOTS tests/crash SUFFIX ".cc")
+small_db_test(crash_tests SOURCES ${crash_test_sources} TIMEOUT 600
+  LIBRARIES small_db_sim small_db_engine)
+
+small_db_glob(nginx_test_sources ROOTS tests/nginx SUFFIX ".cc")
+if(nginx_test_sources)
+  find_package(CURL REQUIRED)
+endif()
+small_db_test(nginx_tests SOURCES ${nginx_test_sources} TIMEOUT 120
+  LIBRARIES small_db_engine nlohmann_json::nlohmann_json CURL::libcurl)
