@@ -1,0 +1,49 @@
+// From a request's target to the resource that it names, and to the key.
+//
+// Two forms name a key:
+//   MOUNT/kv/KEY        everything after kv/ in the raw path, percent-decoded once
+//   MOUNT/kv?key=KEY    the parameter, percent-decoded once: takes every key there is
+// In both %2F and / are the same byte and + is a plus (no form decoding).
+//
+// Invariant: no two distinct keys alias, and no key is reached through a location that nginx did
+// not choose for it. nginx chooses the location, and with it the access rules, by its normalised
+// path: where that is not the bytes of the decoded raw path (//, ., .. segments, a fragment), the
+// first form is refused.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/base/limits.h"
+#include "ngx_module/api/problem.h"
+
+namespace small_db {
+
+enum class Route : uint8_t { kHealth, kItem, kCheckpoint, kRole };
+
+// As nginx has it. All views must stay valid during the call only.
+struct RequestTarget {
+  std::string_view raw;                 // r->unparsed_uri; empty when nginx rewrote the request
+  std::string_view normalised;          // r->uri
+  std::string_view args;                // r->args, undecoded
+  std::string_view mount;               // the location's prefix, with or without a / at its end
+  size_t key_bytes_max = kKeyBytesMax;  // a longer key is kTooLarge (names max_key_size)
+};
+
+struct Target {
+  Route route = Route::kHealth;
+  std::string key;  // of kItem, never empty
+};
+
+// Errors: kUnknownPath, kInvalidPath, kAmbiguousPath, kInvalidKey, kInvalidQuery, kTooLarge;
+// kOverloaded when the process has no memory.
+[[nodiscard]] std::optional<Problem> parse_target(const RequestTarget& request,
+                                                  Target* target) noexcept;
+
+// Value of Allow for a route: "GET, HEAD, PUT, DELETE, OPTIONS".
+const char* allowed_methods(Route route) noexcept;
+
+}  // namespace small_db

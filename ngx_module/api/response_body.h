@@ -1,0 +1,91 @@
+// Bodies of successful answers. Each knows its exact length before a byte is written, so that a
+// response is one buffer of the right size, and a value goes from shared memory to the client with
+// one copy.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "engine/base/bytes.h"
+#include "engine/base/status.h"
+#include "engine/shm/region.h"
+#include "ngx_module/api/base64.h"
+
+namespace small_db {
+
+inline constexpr std::string_view kJsonContentType = "application/json";
+inline constexpr std::string_view kOkBody = R"({"ok":true})";
+inline constexpr std::string_view kPrimaryRoleBody = R"({"role":"primary"})";
+inline constexpr std::string_view kBackupRoleBody = R"({"role":"backup"})";
+
+// {"key":"…","value":"…","encoding":"base64"}. A key that is not UTF-8 stands there as base64, with
+// "key_encoding":"base64" after it.
+//
+//   ItemBody body(key, value.bytes());
+//   char* end = buffer of body.bytes();
+//   body.begin(buffer);
+//   value.for_each_piece([&](Bytes piece) { body.add(piece); });
+//   status = body.finish();
+class ItemBody {
+ public:
+  // key must stay valid until begin() has returned.
+  ItemBody(Bytes key, size_t value_bytes) noexcept;
+
+  size_t bytes() const noexcept;
+
+  // REQUIRES: room for bytes() at `to`.
+  void begin(char* to) noexcept;
+
+  // The value's next piece. What exceeds the announced length is not written: pieces come from
+  // memory that another process wrote.
+  void add(Bytes piece) noexcept;
+
+  // Errors: kCorruption when the pieces were not exactly the announced length; the buffer must then
+  // not be sent.
+  Status finish() noexcept;
+
+ private:
+  Bytes key_;
+  bool key_is_text_;
+  size_t key_output_bytes_;
+  size_t value_bytes_;
+  size_t value_left_;
+  bool exceeded_ = false;
+  Base64Encoder encoder_{nullptr};
+};
+
+// GET …/health. Runs in a worker.
+struct Health {
+  StoreState state = StoreState::kStarting;
+  uint32_t progress_permille = 0;  // told while loading
+  std::string_view reason;         // told unless it serves; may be empty, may be any bytes
+};
+
+// 200 when true, 503 with Retry-After otherwise.
+inline bool is_healthy(const Health& health) noexcept {
+  return health.state == StoreState::kServing;
+}
+
+// {"ok":true} | {"ok":false,"state":"loading","progress":0.42} | {"ok":false,"state":"refused",
+// "reason":"…"}. A reason is cut to what fits.
+class HealthBody {
+ public:
+  explicit HealthBody(const Health& health) noexcept;
+  std::string_view text() const noexcept { return {text_.data(), length_}; }
+
+ private:
+  std::array<char, 2048> text_;
+  size_t length_ = 0;
+};
+
+// "starting", "loading", "serving", "read-only", "refused", "handed-over".
+const char* state_name(StoreState state) noexcept;
+
+// {"role":"primary"} | {"role":"backup"}.
+inline std::string_view role_body(bool backup) noexcept {
+  return backup ? kBackupRoleBody : kPrimaryRoleBody;
+}
+
+}  // namespace small_db
