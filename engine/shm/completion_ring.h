@@ -2,6 +2,14 @@
 // process), entries of one size. A client has at most `completion_count` requests in flight, so
 // that a completion always has room; a slot whose ring is full all the same broke that rule, and
 // its completion is dropped.
+//
+// The bell: the consumer says that it wants one, then looks at the tail again; the producer moves
+// the tail, then looks at the wish. All four accesses are sequentially consistent, so that at least
+// one of the two sees the other's. An owner that dies between taking the wish back and ringing
+// leaves a sleeper that nobody will ring: a new owner rings the bells of all held slots once.
+//
+// The owner's functions need no incarnation: a slot that a batch in flight names is never freed
+// (slot.h), so that its ring is still that of the holder who submitted, or nobody's.
 #pragma once
 
 #include <optional>
@@ -10,19 +18,22 @@
 
 namespace small_db {
 
-// Appends without making it visible, `pending` entries after the tail. False when the ring is full.
+// Appends without making it visible, `pending` entries after the tail. False when the ring is full,
+// or when the holder's position makes no sense; nothing was written then. Owner only.
 bool put_completion(Region region, uint32_t slot, uint32_t pending,
                     const Completion& completion) noexcept;
 
 // Makes `count` appended entries visible. Returns true when the slot's process wants its bell rung
-// (and takes that wish back: one bell for any number of entries).
+// (and takes that wish back: one bell for any number of entries). REQUIRES: count entries were put.
+// Owner only.
 bool publish_completions(Region region, uint32_t slot, uint32_t count) noexcept;
 
-// The next completion, or nothing. Slot's process only.
+// The next completion, or nothing (also when the owner's position makes no sense). Slot's process
+// only.
 std::optional<Completion> take_completion(Region region, uint32_t slot) noexcept;
 
 // Says that the bell is wanted. Returns true when completions came meanwhile: read again before
-// sleeping.
+// sleeping. Slot's process only.
 bool want_bell(Region region, uint32_t slot) noexcept;
 
 }  // namespace small_db

@@ -1,5 +1,13 @@
 // The owner's doorbell: a futex in the region, so that ringing needs no descriptor. It carries no
 // data, and is rung only when the owner said that it sleeps.
+//
+// Why no ring is lost: the owner announces its sleep, then looks for work; a ringer publishes work,
+// then looks at the announcement. Both accesses to `owner_sleeps` are read-modify-writes, so one
+// comes first in its order and the other one reads it: either the ringer sees the announcement and
+// rings, or the owner sees all that the ringer published before, whatever the memory order of that.
+//
+// A ringer never takes the announcement back: it could die before it wakes the owner, and no other
+// ringer would do it then.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +16,15 @@
 
 namespace small_db {
 
-// Wakes the owner if it sleeps. Call after publishing what it should see. Any process.
+// Wakes the owner if it sleeps. Call after publishing what it should see. Any process. Makes a
+// system call only when the owner said that it sleeps.
 void ring_doorbell(Region region) noexcept;
 
 // How the owner sleeps without missing a ring:
 //   DoorbellWait wait(region);          announces sleep
 //   if (nothing to do) wait.sleep(…);   returns at once when rung since the announcement
-// The announcement ends with the object.
+// The announcement ends with the object. Owner's commit thread only. A second sleep of the same
+// object returns at once if the first one was rung.
 class DoorbellWait {
  public:
   explicit DoorbellWait(Region region) noexcept;
@@ -22,12 +32,13 @@ class DoorbellWait {
   DoorbellWait(const DoorbellWait&) = delete;
   DoorbellWait& operator=(const DoorbellWait&) = delete;
 
-  // timeout_us: UINT64_MAX waits for ever. Returns false at the timeout.
+  // timeout_us: UINT64_MAX waits for ever. Returns false at the timeout; may return true without a
+  // ring.
   bool sleep(uint64_t timeout_us) noexcept;
 
  private:
   Region region_;
-  uint32_t seen_;
+  uint32_t seen_;  // the doorbell at the announcement
 };
 
 }  // namespace small_db

@@ -16,6 +16,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
 
 #include "engine/base/bytes.h"
 #include "engine/base/limits.h"
@@ -36,13 +39,20 @@ enum class StoreState : uint32_t {
   kHandedOver,    // the owner let go for good: another region serves this directory now
 };
 
+inline constexpr uint32_t kSubmissionBytesMin = 16 * kKiB;
+inline constexpr uint32_t kDerivedSubmissionBytesMax = 512 * kKiB;
+
 struct RegionConfig {
   uint32_t slot_count = 64;  // kSlotsMin to kSlotsMax
-  uint32_t submission_bytes =
-      0;  // per slot; a power of two, 16 KiB or more; 0: derived from the size
+  // Per slot: a power of two, kSubmissionBytesMin or more. 0: the region's bytes / 32 / slot_count,
+  // rounded down to a power of two, and kept between kSubmissionBytesMin and
+  // kDerivedSubmissionBytesMax. A slot has one completion for every 64 bytes of it.
+  uint32_t submission_bytes = 0;
 };
 
 inline constexpr size_t kReasonBytes = 1024;
+inline constexpr size_t kCacheLineBytes = 64;
+inline constexpr size_t kPageBytes = 4 * kKiB;  // header, slots, rings and arena start on one
 
 // Cache lines are grouped by writer. Offsets and counts are set by format and never change.
 struct RegionHeader {
@@ -64,17 +74,17 @@ struct RegionHeader {
   std::atomic<uint32_t> progress_permille;
   std::atomic<uint64_t> owner_epoch;  // +1 by each owner that takes the region over
   std::atomic<uint32_t> owner_pid;
-  std::atomic<uint32_t>
-      clean;  // 1: the last owner let go between batches; 0: one is at work or died
+  // 1: the last owner let go between batches; 0: one is at work or died
+  std::atomic<uint32_t> clean;
   std::atomic<uint32_t> distrust;  // 1: the owner died by a fault: rebuild the region from disk
-  std::atomic<uint32_t>
-      writes_refused;  // Code that writes get now, 0 for none (kNoDiskSpace, kReadOnly …)
+  // Code that writes get now, 0 for none (kNoDiskSpace, kReadOnly …)
+  std::atomic<uint32_t> writes_refused;
 
   // Written by anyone who wants the owner to act.
   alignas(64) std::atomic<uint32_t> doorbell;  // futex word: +1 for each ring
   std::atomic<uint32_t> owner_sleeps;          // 1: the owner waits on the doorbell
   std::atomic<uint32_t> handover_wanted;   // pid of a process that waits for the lock, 0 for none
-  std::atomic<uint32_t> sweep_wanted;      // 1: a slot was claimed: look for dead ones
+  std::atomic<uint32_t> sweep_wanted;      // 1: a slot was claimed or let go: sweep
   std::atomic<uint32_t> next_incarnation;  // +1 by each claim of a slot
 
   // Counters for status and tests; relaxed, written by the owner.
@@ -109,11 +119,15 @@ struct Slot;
 // A checked view of a region in this process. Cheap to copy. The memory must outlive every copy.
 class Region {
  public:
-  // Lays out a fresh region over `memory` and zeroes all of it but the arena.
-  // Errors: kTooLarge or kInvalidArgument when size or configuration is out of range.
+  // Lays out a fresh region over `memory`: header and slots are zeroed and filled in, rings and
+  // arena are not touched (their bytes mean nothing until a position or a root says so).
+  // Errors: kTooLarge when the arena would exceed kArenaBytesMax; kInvalidArgument when the memory
+  // is misaligned or too small for the configuration, or the configuration is out of range. Nothing
+  // was written then.
   // REQUIRES: `memory` is 64-byte aligned, and no other process uses it.
   static Status format(MutableBytes memory, const RegionConfig& config) noexcept;
 
+  // Input: the memory that was formatted, of the same size; 64-byte aligned at any address.
   // Errors: kWrongFormat when the header is not one that this build's format() writes for this
   // size.
   static Result<Region> attach(MutableBytes memory) noexcept;
@@ -125,18 +139,26 @@ class Region {
   std::span<Completion> completions(uint32_t index) const noexcept;
   MutableBytes arena() const noexcept;
 
-  // The reason as last set whole; empty if there is none. Any process.
+  // The reason as last set whole; empty if there is none, or if its writer died or was stopped in
+  // the middle of it. Any process.
   std::string reason() const;
-  // Sets state and reason, in an order that never shows a state with an older state's reason
-  // missing. Owner only.
+  // Sets the reason (cut to kReasonBytes - 1, at its first zero byte), then the state: who loads
+  // the state with acquire order and then asks for the reason gets that state's or a later one.
+  // Owner only, one thread at a time.
   void set_state(StoreState state, std::string_view reason) const noexcept;
 
  private:
+  // Copies of what attach() checked: the header in shared memory is not looked at again for it.
   MutableBytes memory_;
+  uint64_t rings_offset_ = 0;
+  uint64_t arena_offset_ = 0;
+  uint64_t arena_bytes_ = 0;
   uint32_t slot_count_ = 0;
+  uint32_t submission_bytes_ = 0;
+  uint32_t completion_count_ = 0;
 };
 
-// Bytes that a region with this configuration needs besides its arena.
+// Bytes that a region with this configuration needs before its arena.
 uint64_t region_overhead_bytes(uint64_t region_bytes, const RegionConfig& config) noexcept;
 
 }  // namespace small_db

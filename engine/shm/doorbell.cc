@@ -1,0 +1,35 @@
+// The owner's doorbell over futex(2). The protocol is in doorbell.h.
+#include "engine/shm/doorbell.h"
+
+#include "engine/platform/futex.h"
+
+namespace small_db {
+
+void ring_doorbell(Region region) noexcept {
+  RegionHeader& header = region.header();
+  // A read that is ordered as a write: pairs with the exchanges in DoorbellWait.
+  if (header.owner_sleeps.fetch_add(0, std::memory_order_acq_rel) == 0) return;
+  // Pairs with the loads in DoorbellWait's constructor and in the kernel.
+  header.doorbell.fetch_add(1, std::memory_order_release);
+  futex_wake(header.doorbell, 1);
+}
+
+DoorbellWait::DoorbellWait(Region region) noexcept
+    : region_(region),
+      // Before the announcement: a ring that answers it must differ. Pairs with ring_doorbell.
+      seen_(region.header().doorbell.load(std::memory_order_acquire)) {
+  // Pairs with the fetch_add in ring_doorbell.
+  region_.header().owner_sleeps.exchange(1, std::memory_order_acq_rel);
+}
+
+DoorbellWait::~DoorbellWait() {
+  // An exchange and not a store, so that the next announcement still pairs with ringers of this
+  // one.
+  region_.header().owner_sleeps.exchange(0, std::memory_order_acq_rel);
+}
+
+bool DoorbellWait::sleep(uint64_t timeout_us) noexcept {
+  return futex_wait(region_.header().doorbell, seen_, timeout_us);
+}
+
+}  // namespace small_db
