@@ -69,14 +69,14 @@ inline bool is_healthy(const Health& health) noexcept {
 }
 
 // {"ok":true} | {"ok":false,"state":"loading","progress":0.42} | {"ok":false,"state":"refused",
-// "reason":"…"}. A reason is cut to what fits.
+// "reason":"…"}. A reason is cut to kReasonBytes.
 class HealthBody {
  public:
   explicit HealthBody(const Health& health) noexcept;
   std::string_view text() const noexcept { return {text_.data(), length_}; }
 
  private:
-  std::array<char, 2048> text_;
+  std::array<char, 2 * kReasonBytes + 256> text_;
   size_t length_ = 0;
 };
 
