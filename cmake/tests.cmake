@@ -42,9 +42,12 @@ small_db_glob(crash_test_sources ROOTS tests/crash SUFFIX ".cc")
 small_db_test(crash_tests SOURCES ${crash_test_sources} TIMEOUT 600
   LIBRARIES small_db_sim small_db_engine)
 
+# A sanitizer in the client would say nothing about the server.
+if(NOT SMALL_DB_SANITIZE)
 small_db_glob(nginx_test_sources ROOTS tests/nginx SUFFIX ".cc")
 if(nginx_test_sources)
   find_package(CURL REQUIRED)
 endif()
 small_db_test(nginx_tests SOURCES ${nginx_test_sources} TIMEOUT 120
   LIBRARIES small_db_engine nlohmann_json::nlohmann_json CURL::libcurl)
+endif()

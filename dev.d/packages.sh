@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# Debian packages: which command needs which, and the installation of those that are missing.
+
+packages_build="nginx nginx-dev g++ make dpkg-dev nlohmann-json3-dev"
+packages_run="$packages_build curl"
+packages_test="$packages_run cmake ninja-build libgtest-dev libcurl4-openssl-dev
+  clang libclang-rt-14-dev llvm-14"
+packages_lint="clang-format clang-tidy cmake ninja-build g++ clang libgtest-dev nlohmann-json3-dev
+  libcurl4-openssl-dev nginx-dev dpkg-dev make"
+packages_bench="cmake ninja-build g++ libgtest-dev libbenchmark-dev nlohmann-json3-dev
+  libcurl4-openssl-dev"
+
+is_installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# install_packages SET...: as root, or with sudo; does nothing when nothing is missing.
+install_packages() {
+  local missing=() set variable package sudo=()
+  for set in "$@"; do
+    variable=packages_$set
+    for package in ${!variable}; do
+      is_installed "$package" || missing+=("$package")
+    done
+  done
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null ||
+      die "run this as root first: apt-get install --no-install-recommends ${missing[*]}"
+    sudo=(sudo)
+  fi
+  say "installing: ${missing[*]}"
+  local apt=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+  local install=("${apt[@]}" install -y --no-install-recommends "${missing[@]}")
+  mkdir -p "$log_dir"
+  # The lists may be missing or old: then they are fetched, and it is tried again.
+  if ! "${install[@]}" </dev/null >"$log_dir/packages.log" 2>&1; then
+    "${apt[@]}" update </dev/null
+    "${install[@]}" </dev/null >"$log_dir/packages.log" 2>&1 ||
+      { tail -n 30 "$log_dir/packages.log" >&2; die "could not install the packages"; }
+  fi
+}

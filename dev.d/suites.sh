@@ -1,0 +1,110 @@
+# shellcheck shell=bash disable=SC2154
+# The tests: builds by CMake's presets into build/PRESET, then ctest. `test_everything` is the gate.
+
+build_preset() {
+  local preset=$1
+  shift
+  cmake --preset "$preset" >/dev/null
+  cmake --build "build/$preset" -j "$jobs" -- "$@"
+}
+
+# run_ctest PRESET CTEST_ARGUMENTS...
+run_ctest() {
+  local preset=$1
+  shift
+  ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error "$@"
+}
+
+has_tests() { [ -n "$(find "$root/tests/$1" -name "$2" -print -quit 2>/dev/null)" ]; }
+
+check_headers() { cmake --build build/release -j "$jobs" --target headers; }
+
+test_everything() {
+  install_packages run test lint
+  check module-dynamic module_build
+  check module-exports module_check_exports
+  check build-release build_preset release
+  check headers-compile-alone check_headers
+  check unit run_ctest release -L '^(engine|api)_tests$'
+  ! has_tests crash '*.cc' || check crash run_ctest release -L '^crash_tests$'
+  ! has_tests nginx '*.cc' || check nginx run_ctest release -L '^nginx_tests$'
+  check build-asan build_preset asan
+  check unit-asan run_ctest asan -L '^(engine|api)_tests$'
+  check build-tsan build_preset tsan engine_tests
+  check threads-tsan run_ctest tsan -L '^engine_tests$' -R Thread
+  if has_tests fuzz '*_fuzzer.cc'; then
+    fuzz_check_all "${FUZZ_SECONDS:-15}"
+  fi
+  check module-static module_build_static
+  lint_checks
+  summary
+}
+
+test_some() {
+  install_packages run test
+  module_build
+  build_preset release
+  run_ctest release -R "$1"
+}
+
+test_sanitized() {
+  local preset=${1:-}
+  [[ $preset =~ ^(asan|tsan)$ ]] || die "sanitize what? asan or tsan"
+  install_packages test
+  build_preset "$preset"
+  run_ctest "$preset" ${2:+-R "$2"}
+}
+
+# fuzz_one FUZZER SECONDS: from the corpus in tests/fuzz/corpus/NAME; what it finds on the way is
+# kept in build/fuzz/corpus, what fails in build/fuzz/failures.
+fuzz_one() {
+  local name seeds
+  name=$(basename "$1")
+  seeds=$root/tests/fuzz/corpus/$name
+  mkdir -p "build/fuzz/corpus/$name" build/fuzz/failures
+  local folders=("build/fuzz/corpus/$name")
+  [ ! -d "$seeds" ] || folders+=("$seeds")
+  "$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/failures/$name-" "${folders[@]}"
+}
+
+fuzz_all() {
+  local seconds=$1 only=$2 fuzzer
+  build_preset fuzz
+  for fuzzer in build/fuzz/fuzzers/*"$only"*; do
+    say "$fuzzer"
+    fuzz_one "$fuzzer" "$seconds"
+  done
+}
+
+# All fuzzers, as many at a time as there are processors, then one check for each.
+fuzz_check_all() {
+  local results=$root/build/fuzz/results fuzzer
+  check build-fuzz build_preset fuzz
+  rm -rf "$results"
+  mkdir -p "$results"
+  for fuzzer in build/fuzz/fuzzers/*_fuzzer; do
+    [ -x "$fuzzer" ] || continue
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || true; done
+    (fuzz_one "$fuzzer" "$1" && touch "$results/$(basename "$fuzzer").ok") \
+      >"$results/$(basename "$fuzzer").log" 2>&1 &
+  done
+  wait
+  for fuzzer in "$results"/*.log; do
+    [ ! -f "$fuzzer" ] || check "$(basename "$fuzzer" .log)" fuzz_result "${fuzzer%.log}"
+  done
+}
+
+fuzz_result() { tail -n 100 "$1.log" && [ -f "$1.ok" ]; }
+
+bench_all() {
+  local bench found=no
+  install_packages bench
+  build_preset release benches
+  for bench in build/release/benches/*; do
+    [ -x "$bench" ] || continue
+    found=yes
+    "$bench" "$@"
+  done
+  [ $found = yes ] || say "there are no benchmarks in tests/bench"
+}
