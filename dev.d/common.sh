@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # What all parts of ./dev share: messages, the list of sources, running a check with its output in
 # a log, and the count of all that ran.
 

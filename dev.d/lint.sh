@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # The rules of the house: formatting, clang-tidy, and what dev.d/house_rules.awk says.
 
 lint_format() { house_files | xargs -r clang-format --dry-run --Werror; }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # The nginx module, built with nginx's own build against the installed nginx-dev. The objects are in
 # build/nginx-dynamic; nothing is written into nginx-dev's tree.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034
 # Debian packages: which command needs which, and the installation of those that are missing.
 
 packages_build="nginx nginx-dev g++ make dpkg-dev nlohmann-json3-dev"

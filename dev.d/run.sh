@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # `./dev run`: an nginx of its own, beside any that the system runs, in a folder that is its prefix
 # (nginx -p): configuration, module, logs, pid and data. nginx.conf.example has only relative paths.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 # The tests: builds by CMake's presets into build/PRESET, then ctest. `test_everything` is the gate.
 
 build_preset() {
