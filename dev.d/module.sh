@@ -59,10 +59,13 @@ module_build_static() {
   make --no-print-directory -s -j "$jobs" -C "$nginx_source" -f "$build/Makefile" $objects
 }
 
-# The module exports what nginx looks up, and nothing that other modules could bind to.
-module_check_exports() {
-  local exports
+# The module exports what nginx looks up, and nothing that other modules could bind to; and what it
+# leaves undefined is nginx's or the system's, never its own.
+module_check_symbols() {
+  local exports undefined
   exports=$(nm -D --defined-only "$module_file" | awk '{print $3}' | sort | tr '\n' ' ')
   say "exports: $exports"
-  [ "$exports" = "ngx_module_names ngx_module_order ngx_modules " ]
+  undefined=$(nm -DC --undefined-only "$module_file" | grep small_db || true)
+  say "undefined: $undefined"
+  [ "$exports" = "ngx_module_names ngx_module_order ngx_modules " ] && [ -z "$undefined" ]
 }

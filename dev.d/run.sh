@@ -46,10 +46,8 @@ run_start() {
   module_build
   ! run_pid "$prefix" >/dev/null || run_stop
   run_prepare "$prefix" "$port"
-  if ! run_nginx "$prefix"; then
-    tail -n 5 "$prefix/logs/error.log" >&2
-    die "nginx did not start (is port $port free? SMALL_DB_PORT=8081 ./dev run takes another)"
-  fi
+  run_nginx "$prefix" ||
+    die "nginx did not start; if the port is in use: SMALL_DB_PORT=8081 ./dev run takes another"
   base=http://localhost:$port
   until curl -fs -o /dev/null "$base/v1/health"; do
     if [ $SECONDS -ge $deadline ]; then

@@ -22,7 +22,7 @@ check_headers() { cmake --build build/release -j "$jobs" --target headers; }
 test_everything() {
   install_packages run test lint
   check module-dynamic module_build
-  check module-exports module_check_exports
+  check module-symbols module_check_symbols
   check build-release build_preset release
   check headers-compile-alone check_headers
   check unit run_ctest release -L '^(engine|api)_tests$'
