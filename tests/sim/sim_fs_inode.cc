@@ -93,8 +93,14 @@ void SimInode::truncate(uint64_t bytes) {
 }
 
 void SimInode::clear_page_from(size_t page, size_t from) {
-  if (!slots_[page].live) return;
-  will_change(page, from, kPageBytes);
+  const PagePointer& live = slots_[page].live;
+  if (!live) return;
+  for (size_t begin = from; begin < kPageBytes;) {
+    const size_t end = (begin / kSectorBytes + 1) * kSectorBytes;
+    // Cutting zeros off changes no sector, only the size.
+    if (!all_zero(Bytes(*live).subspan(begin, end - begin))) will_change(page, begin, end);
+    begin = end;
+  }
   clear_from(slots_[page].live, from);
 }
 
