@@ -19,6 +19,7 @@ install_packages() {
   local missing=() set variable package sudo=()
   for set in "$@"; do
     variable=packages_$set
+    [ -n "${!variable:-}" ] || die "no set of packages is called $set"
     for package in ${!variable}; do
       is_installed "$package" || missing+=("$package")
     done
