@@ -3,14 +3,14 @@
 //
 //   offset  bytes  field
 //        0      8  revision       that of the committed request; 0 until the committer sets it
-//        8      4  value_bytes    0 for a delete
+//        8      4  value_bytes    at most kValueBytesMax; 0 for a delete
 //       12      2  key_bytes      1 to kKeyBytesMax
 //       14      1  type           1 put, 2 delete
-//       15      1  flags          bit 0: an expiry follows; bit 7: table only, see
-//       table/stored_record.h; others zero 16      8  expires_at_ms  only with bit 0: Unix time in
-//       milliseconds, not zero
-//       ..  key_bytes             the key
-//       ..  value_bytes           the value
+//       15      1  flags          bit 0: an expiry follows, never for a delete; bit 7: only within
+//                                 the table (table/stored_record.h); all others zero
+//       16      8  expires_at_ms  only with bit 0: Unix time in milliseconds, not zero
+//       ..         key            key_bytes long
+//       ..         value          value_bytes long
 //
 // All fields little-endian, no padding, no checksum of its own: what carries records has one.
 // Operations are absolute results, so that applying a record twice is the same as once.
@@ -48,10 +48,12 @@ size_t record_prefix_bytes(size_t key_bytes, bool expires) noexcept;
 size_t record_bytes(const RecordView& record) noexcept;
 
 // Encodes header, expiry and key of `record`, with `value_bytes` as the length of a value that is
-// stored elsewhere. Returns the bytes written. REQUIRES: room for record_prefix_bytes.
+// stored elsewhere. Returns the bytes written. REQUIRES: room for record_prefix_bytes; sizes within
+// the limits; a delete has neither value nor expiry.
 size_t encode_record_prefix(const RecordView& record, uint32_t value_bytes, std::byte* to) noexcept;
 
-// Encodes the whole record. Returns the bytes written. REQUIRES: room for record_bytes(record).
+// Encodes the whole record. Returns the bytes written. REQUIRES: room for record_bytes(record),
+// and what encode_record_prefix requires.
 size_t encode_record(const RecordView& record, std::byte* to) noexcept;
 
 struct DecodedRecord {
