@@ -132,9 +132,9 @@ std::optional<Problem> parse_item(const RequestTarget& request, std::string_view
   Query query;
   if (auto problem = parse_query(request.args, in_query, &query)) return problem;
   if (in_query && !query.has_key) {
-    return make_problem(ProblemKind::kInvalidKey,
-                        {"no key: name it as ", QuotedInput(without_slash(request.mount)).text(),
-                         "/kv/KEY or /kv?key=KEY"});
+    const QuotedInput mount(without_slash(request.mount));
+    return make_problem(ProblemKind::kInvalidKey, {"no key: name it as ", mount.text(),
+                                                   "/kv/KEY or ", mount.text(), "/kv?key=KEY"});
   }
   const std::string_view key = in_query ? query.key : rest.substr(kCollection.size() + 1);
   if (auto problem = check_key(request, key)) return problem;

@@ -108,10 +108,10 @@ bool equals_ignoring_case(std::string_view text, std::string_view lower) noexcep
 
 // The cause within the library's message, without the copy of the input that it may hold:
 // "[json.exception.parse_error.101] parse error at …: syntax error while parsing … - CAUSE; last
-// read: …".
+// read: …". Empty for the one other message, "number overflow parsing …".
 std::string_view parser_cause(std::string_view message) noexcept {
   const size_t dash = message.find(" - ");
-  if (dash == std::string_view::npos) return "a number out of range";
+  if (dash == std::string_view::npos) return {};
   const std::string_view cause = message.substr(dash + 3);
   return cause.substr(0, cause.find("; last read: "));
 }
@@ -164,6 +164,7 @@ class EnvelopeEvents {
   bool parse_error(size_t position, const std::string&, const std::exception& error) {
     const std::string_view cause = parser_cause(error.what());
     size_t at = position - 1;  // the library counts what it read, the end of the input included
+    if (cause.empty()) return wrong_type_at(token_start(body_, at));
     const bool whole_token = cause.find("unexpected ") == 0 && at < body_.size();
     if (whole_token) at = token_start(body_, at);
     return fail(at, {cause});
