@@ -3,8 +3,8 @@
 
 packages_build="nginx nginx-dev g++ make dpkg-dev nlohmann-json3-dev"
 packages_run="$packages_build curl"
-packages_test="$packages_run cmake ninja-build libgtest-dev libcurl4-openssl-dev
-  clang libclang-rt-14-dev llvm-14"
+packages_test="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev
+  libcurl4-openssl-dev clang libclang-rt-14-dev llvm-14"
 packages_lint="clang-format clang-tidy cmake ninja-build g++ clang libgtest-dev nlohmann-json3-dev
   libcurl4-openssl-dev nginx-dev dpkg-dev make"
 packages_bench="cmake ninja-build g++ libgtest-dev libbenchmark-dev nlohmann-json3-dev

@@ -17,6 +17,8 @@ run_ctest() {
 
 has_tests() { [ -n "$(find "$root/tests/$1" -name "$2" -print -quit 2>/dev/null)" ]; }
 
+check_benches() { cmake --build build/release -j "$jobs" --target benches; }
+
 check_headers() { cmake --build build/release -j "$jobs" --target headers; }
 
 test_everything() {
@@ -24,6 +26,7 @@ test_everything() {
   check module-dynamic module_build
   check module-symbols module_check_symbols
   check build-release build_preset release
+  check benches-compile check_benches
   check headers-compile-alone check_headers
   check unit run_ctest release -L '^(engine|api)_tests$'
   ! has_tests crash '*.cc' || check crash run_ctest release -L '^crash_tests$'
