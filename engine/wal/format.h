@@ -58,7 +58,8 @@
 //  3. A frame is valid if its header is, and its body has the CRC that the header states.
 //  4. A valid header must make sense: known flags, at most one of START, SEAL and IDLE, HEAL only
 //     with START; counts that fit the body; requests if and only if no flag is set; zeros where
-//     zeros belong; durable revision < first revision; end of frame <= prepared end.
+//     zeros belong; durable revision < first revision; no revision beyond 2^64 - 1; end of frame <=
+//     prepared end, a multiple of 512.
 //  5. A valid frame must fit: chain, and first revision = the revision expected, and epoch not less
 //     than that of the frame before. A valid header that breaks rule 4 or 5 where a frame is
 //     expected is corruption: no crash leaves one.
@@ -78,14 +79,15 @@
 //  2. Look for valid frame headers at o and at every multiple of 512 behind it. W: the highest
 //     durable revision that they state, or that the checkpoint's footer states.
 //  3. W >= e: an acknowledged write is damaged. Refuse. Nothing is changed.
-//  4. All zero from o to the end of the file: clean end. Otherwise a torn tail, which was never
-//     acknowledged: save the bytes from o to the last that is not zero as logfile.N.torn.O (synced,
-//     with its name), then write zeros over them and sync.
-//  5. The file is shorter than rule 7 allows: refuse.
+//  4. The file is shorter than rule 7 allows: refuse.
+//  5. All zero from o to the end of the file: clean end. Otherwise a torn tail, which was never
+//     acknowledged: save the bytes from o to the last that is not zero as logfile.N.torn.O (through
+//     a .tmp; synced, with its name; left out when the disk is full), then write zeros over them
+//     and sync.
 //  6. The last valid frame may be in the page cache only: a process whose sync had failed wrote it
 //     and died. It is written again: first as logfile.N.last (through logfile.N.last.tmp; synced,
-//     renamed, directory synced), so that a crash never costs the frame, then in place; sync; the
-//     copy is removed. Only then may anybody see its records.
+//     renamed, directory synced; left out when the disk is full), so that a crash never costs the
+//     frame, then in place; sync; the copy is removed. Only then may anybody see its records.
 #pragma once
 
 #include <array>
@@ -106,6 +108,7 @@ inline constexpr uint32_t kFrameMagic = 0x46444d53;  // "SMDF"
 inline constexpr size_t kFrameHeaderBytes = 96;
 inline constexpr size_t kStartBodyBytes = 24;
 inline constexpr size_t kRequestRunBytes = 24;
+inline constexpr size_t kRecordBytesMin = 17;  // header and a key of one byte
 
 // A batch of limits.h, or one record of the longest key and value, with its request table.
 inline constexpr size_t kFrameBodyBytesMax = kValueBytesMax + 2 * kBatchBytesMax;
@@ -149,6 +152,7 @@ struct FrameHeader {
   uint32_t flags = 0;
   uint32_t chain = 0;
   uint64_t prepared_end = 0;
+  uint64_t reserved = 0;  // set by decode: not zero when a zero field of the header is not zero
 
   // The revision expected of the frame after this one.
   uint64_t next_revision() const noexcept { return first_revision + requests; }

@@ -68,7 +68,6 @@ class FrameBuilder {
 
   // The whole frame, header to padding. The header is not encoded yet. Requires: finish().
   MutableBytes frame() noexcept;
-  size_t front_bytes() const noexcept;
   void grow(size_t record_bytes);
 
   FrameHeader header_;

@@ -78,11 +78,9 @@ class LogReader {
   uint64_t size() const noexcept { return size_; }
   File& file() noexcept { return *file_; }
 
-  // Goes to `position`, where `next_revision` is expected and no epoch below `epoch`. Without it a
-  // reader stands at the first frame and takes its first revision as it is.
-  void seek(const LogFilePosition& position, uint64_t next_revision, uint64_t epoch);
-  // Sets what the next frame must state, without moving.
-  void expect(uint64_t next_revision, uint64_t epoch);
+  // Goes to `position`, behind the frame that ends with `revision`; no epoch below `epoch` may
+  // follow. Errors: kCorruption when this file has no such place; kIoError.
+  Status resume(const LogFilePosition& position, uint64_t revision, uint64_t epoch);
 
   // Reads the frame at position(). Only kFrame moves on. Errors: kIoError, the file can't be read.
   Result<ReadOutcome> next();
@@ -107,8 +105,8 @@ class LogReader {
   LogReader(std::unique_ptr<File> file, const LogHeader& header, uint64_t size);
   Result<Bytes> peek(uint64_t offset, size_t bytes);
   const char* misfit(const FrameHeader& header) const noexcept;
+  ReadOutcome check(const FrameHeader& header, Bytes frame) noexcept;
   ReadOutcome stop(ReadOutcome outcome, const char* reason) noexcept;
-  void accept(const FrameHeader& header, Bytes frame) noexcept;
 
   std::unique_ptr<File> file_;
   LogHeader header_;
@@ -120,9 +118,20 @@ class LogReader {
   bool sealed_ = false;
   const char* reason_ = "";
   FrameView frame_;
-  std::vector<std::byte> buffer_;
+  std::unique_ptr<std::byte[]> buffer_;
+  size_t buffer_capacity_ = 0;
   uint64_t buffer_offset_ = 0;  // of the file
   size_t buffer_bytes_ = 0;
 };
+
+// A frame with its bytes, header to padding.
+struct OwnedFrame {
+  FrameHeader header;
+  std::vector<std::byte> bytes;
+};
+
+// The frame before `position`, verified but for its order. Errors: kCorruption when what stands
+// there is not the frame that `position` names; kIoError. Requires: there is a frame before.
+Result<OwnedFrame> read_frame_before(File& file, uint32_t seed, const LogFilePosition& position);
 
 }  // namespace small_db

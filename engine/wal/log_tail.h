@@ -23,8 +23,9 @@ struct TailScan {
 // Step 2. `offset` is a multiple of 512. Errors: kIoError.
 Result<TailScan> scan_tail(File& file, uint32_t seed, uint64_t offset);
 
-// Step 4, of a torn tail: saves [offset, scan.nonzero_end), zeroes it, syncs.
-// Returns: the name of the saved file. Errors: of the file system; doing it again is safe.
+// Step 5, of a torn tail: saves [offset, scan.nonzero_end), zeroes it, syncs.
+// Returns: the name of the saved file; empty when the disk had no room for it. Errors: of the file
+// system; doing it again is safe.
 Result<std::string> save_and_clear_tail(Directory& directory, File& file, uint64_t generation,
                                         uint64_t offset, const TailScan& scan);
 

@@ -30,6 +30,7 @@ struct LogEnd {
   bool sealed = false;         // nothing may follow: the next frame is START of the next file
   bool heal = false;           // the file is given up: as sealed, but START says HEAL
   bool start_missing = false;  // the file has no frame yet and needs START first, with `previous`
+  bool start_heals = false;    // that START says HEAL
   StartBody previous;
 };
 

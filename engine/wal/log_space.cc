@@ -1,0 +1,48 @@
+#include "engine/wal/log_space.h"
+
+#include <algorithm>
+#include <array>
+
+namespace small_db {
+
+LogSpace::LogSpace(std::unique_ptr<File> file, uint64_t prepared_end, uint64_t step_bytes)
+    : file_(std::move(file)), step_bytes_(step_bytes), prepared_end_(prepared_end) {
+  SMALL_DB_ASSERT(step_bytes >= kSectorBytes && step_bytes % kSectorBytes == 0);
+}
+
+Result<bool> LogSpace::prepare_step(uint64_t wanted_end) {
+  if (!failure_.is_ok()) return failure_;
+  const uint64_t begin = prepared_end();
+  if (begin >= wanted_end) return false;
+  const uint64_t end = begin + step_bytes_;
+  SMALL_DB_RETURN_IF_ERROR(prepare(begin, end));
+  prepared_end_.store(end, std::memory_order_release);  // pairs with prepared_end()'s acquire
+  return end < wanted_end;
+}
+
+// Until the sync, an error for want of space harms nothing: no frame is in the range. A sync that
+// fails, for whatever reason, may have dropped pages of frames.
+Status LogSpace::prepare(uint64_t begin, uint64_t end) {
+  Status status = file_->allocate(begin, end - begin);
+  if (status.is_ok()) status = write_zeros(*file_, begin, end);
+  if (status.code() == Code::kNoDiskSpace) return status;
+  if (status.is_ok()) status = file_->sync_data();
+  if (status.is_ok()) return status;
+  failure_ = status.code() == Code::kNoDiskSpace
+                 ? Status(Code::kIoError, "log: sync of prepared space", status.error_number())
+                 : status;
+  failed_.store(true, std::memory_order_release);  // pairs with failed()'s acquire
+  return failure_;
+}
+
+Status write_zeros(File& file, uint64_t begin, uint64_t end) {
+  static constexpr std::array<std::byte, 64 * kKiB> kZeros{};
+  while (begin < end) {
+    const size_t bytes = std::min<uint64_t>(kZeros.size(), end - begin);
+    SMALL_DB_RETURN_IF_ERROR(file.write_at(begin, Bytes(kZeros.data(), bytes)));
+    begin += bytes;
+  }
+  return Status::ok();
+}
+
+}  // namespace small_db
