@@ -68,32 +68,13 @@ size_t token_start(std::string_view body, size_t last) noexcept {
   return at;
 }
 
-unsigned hex4(std::string_view body, size_t at) noexcept {
-  unsigned code = 0;
-  for (size_t i = at; i < at + 4; i++) {
-    const char c = body[i];
-    code = code << 4 | static_cast<unsigned>(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-  }
-  return code;
-}
-
 // Where byte `position` of a string's content stands in the body. start: of the opening quote.
-// REQUIRES: the parser took the string, so that its escapes are whole.
+// REQUIRES: the parser took the string, so that its escapes are whole; what stands before
+// `position` is ASCII (base64 before its first fault), so that each escape is one byte.
 size_t position_in_body(std::string_view body, size_t start, size_t position) noexcept {
   size_t at = start + 1;
-  for (size_t done = 0; done < position;) {
-    if (body[at] != '\\') {
-      at += 1;
-      done += 1;
-    } else if (body[at + 1] != 'u') {
-      at += 2;
-      done += 1;
-    } else {
-      const unsigned code = hex4(body, at + 2);
-      const bool pair = code >= 0xd800 && code < 0xdc00;
-      at += pair ? 12 : 6;
-      done += pair ? 4 : (code < 0x80 ? 1 : (code < 0x800 ? 2 : 3));
-    }
+  for (size_t i = 0; i < position; i++) {
+    at += body[at] != '\\' ? 1 : (body[at + 1] != 'u' ? 2 : 6);
   }
   return at;
 }

@@ -84,6 +84,12 @@ TEST(KeyPath, RefusesPathsThatNginxResolved) {
   }
 }
 
+TEST(KeyPath, DoesNotReadBeyondTheNormalisedPath) {
+  const std::string_view path = "/v1/kv/ab";
+  EXPECT_EQ(refusal_of(request(path, path.substr(0, 8))).substr(0, 25),
+            "ambiguous-path: at byte 8");
+}
+
 TEST(KeyPath, TakesSlashesThatNginxWasToldToKeep) {
   EXPECT_EQ(key_of(request("/v1/kv//a%2F/b", "/v1/kv//a//b")), "/a//b");
 }
