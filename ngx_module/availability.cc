@@ -1,0 +1,81 @@
+#include "ngx_module/availability.h"
+
+#include <new>
+#include <string>
+
+#include "ngx_module/api/response_body.h"
+
+namespace small_db {
+namespace {
+
+// "the store is loading, 42 % done", "the store is refused: checkpoint.3: …".
+std::string state_detail(const Region& region) {
+  const StoreState state = told_state(region);
+  std::string detail = std::string("the store is ") + state_name(state);
+  if (state == StoreState::kLoading) {
+    const uint32_t permille = region.header().progress_permille.load(std::memory_order_relaxed);
+    detail += ", " + std::to_string(permille / 10) + " % done";
+  }
+  const std::string reason = region.reason();
+  if (!reason.empty() && state != StoreState::kServing) detail += ": " + reason;
+  return detail;
+}
+
+std::string memory_detail(const Region& region) {
+  const RegionHeader& header = region.header();
+  const uint64_t used = header.arena_used_bytes.load(std::memory_order_relaxed);
+  return "no room for the value: " + std::to_string(used) + " bytes of " +
+         std::to_string(header.arena_bytes) + " are in use; the limit is the directive memory";
+}
+
+std::string detail_of(const Region& region, Code code) {
+  switch (code) {
+    case Code::kUnavailable:
+    case Code::kReadOnly:
+      return state_detail(region);
+    case Code::kNoMemory:
+      return memory_detail(region);
+    case Code::kNoDiskSpace:
+      return "no space for the log in the store's directory; nothing was changed";
+    case Code::kOverloaded:
+      return "too many requests wait for the disk; nothing was changed";
+    case Code::kOutcomeUnknown:
+      return "the write was submitted, and may be durable or not";
+    default:
+      return code_name(code);
+  }
+}
+
+}  // namespace
+
+StoreState told_state(const Region& region) noexcept {
+  // Both pair with the owner's release: of set_state, and of publish_root.
+  const auto state = static_cast<StoreState>(region.header().state.load(std::memory_order_acquire));
+  const bool taking_over = state == StoreState::kStarting || state == StoreState::kLoading;
+  if (taking_over && region.header().published_root.load(std::memory_order_acquire) != 0) {
+    return StoreState::kServing;
+  }
+  return state;
+}
+
+std::optional<Problem> why_no_reads(const Region& region) noexcept {
+  const StoreState state = told_state(region);
+  if (state == StoreState::kServing || state == StoreState::kReadOnly) return std::nullopt;
+  return refusal(region, Code::kUnavailable);
+}
+
+std::optional<Problem> why_no_writes(const Region& region) noexcept {
+  const StoreState state = told_state(region);
+  if (state == StoreState::kServing) return std::nullopt;
+  return refusal(region, state == StoreState::kReadOnly ? Code::kReadOnly : Code::kUnavailable);
+}
+
+Problem refusal(const Region& region, Code code) noexcept {
+  try {
+    return problem_of(code, detail_of(region, code));
+  } catch (const std::bad_alloc&) {
+    return problem_of(code, {});
+  }
+}
+
+}  // namespace small_db

@@ -1,0 +1,23 @@
+// Whether a store serves now, as its region tells it, and the answer when it does not.
+#pragma once
+
+#include <optional>
+
+#include "engine/shm/region.h"
+#include "ngx_module/api/problem.h"
+
+namespace small_db {
+
+// The state that clients are told. An owner that takes a live region over does not interrupt it:
+// while a state is published the store is serving, whatever the new owner still does.
+StoreState told_state(const Region& region) noexcept;
+
+// Nothing when reads (or writes) make sense now; else the 503 that says why not.
+std::optional<Problem> why_no_reads(const Region& region) noexcept;
+std::optional<Problem> why_no_writes(const Region& region) noexcept;
+
+// The answer to a write or read that the engine refused, with what the region knows of the cause:
+// state and reason, memory in use.
+Problem refusal(const Region& region, Code code) noexcept;
+
+}  // namespace small_db

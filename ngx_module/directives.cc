@@ -1,0 +1,283 @@
+#include "ngx_module/directives.h"
+
+#include <sys/stat.h>
+
+#include <new>
+
+#include "engine/base/limits.h"
+#include "ngx_module/request.h"
+#include "ngx_module/storage_process.h"
+#include "ngx_module/zone.h"
+
+namespace small_db {
+namespace {
+
+// The region's minimum and what nginx's slab header takes of the zone.
+constexpr off_t kMemoryMin = static_cast<off_t>(kRegionBytesMin + kMiB);
+constexpr off_t kMemoryMax = static_cast<off_t>(kArenaBytesMax);
+constexpr size_t kMaxKeySizeDefault = kKiB;
+constexpr size_t kMaxValueSizeDefault = kMiB;
+
+// nginx's two results that are not texts, as C++ takes them.
+char* const kConfError = static_cast<char*>(NGX_CONF_ERROR);
+char* const kConfOk = static_cast<char*>(NGX_CONF_OK);
+
+ngx_str_t* argument(ngx_conf_t* cf, ngx_uint_t index) noexcept {
+  return static_cast<ngx_str_t*>(cf->args->elts) + index;
+}
+
+MainConf* main_conf(ngx_conf_t* cf) noexcept {
+  return static_cast<MainConf*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_small_db_module));
+}
+
+template <typename T>
+std::span<T*> pointers(const ngx_array_t& array) noexcept {
+  return {static_cast<T**>(array.elts), array.nelts};
+}
+
+template <typename T>
+ngx_int_t push_pointer(ngx_array_t* array, T* pointer) noexcept {
+  T** place = static_cast<T**>(ngx_array_push(array));
+  if (place == nullptr) return NGX_ERROR;
+  *place = pointer;
+  return NGX_OK;
+}
+
+struct SizeRange {
+  off_t min;
+  off_t max;
+  const char* text;  // as people write it
+};
+
+// Parses the directive's value, a size. -1 when it is none or out of range; the reason is logged.
+off_t parse_size(ngx_conf_t* cf, const SizeRange& range) noexcept {
+  const off_t size = ngx_parse_offset(argument(cf, 1));
+  if (size >= range.min && size <= range.max) return size;
+  ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" directive invalid value \"%V\", it must be %s",
+                     argument(cf, 0), argument(cf, 1), range.text);
+  return -1;
+}
+
+const char* set_dir(ngx_conf_t* cf, StoreConf* store) noexcept {
+  if (store->dir.data != nullptr) return "is duplicate";
+  ngx_str_t dir = *argument(cf, 1);
+  if (dir.len == 0) return "has an empty value";
+  if (ngx_conf_full_name(cf->cycle, &dir, 0) != NGX_OK) return kConfError;
+  while (dir.len > 1 && dir.data[dir.len - 1] == '/') dir.len--;
+  store->dir.data = static_cast<u_char*>(ngx_pnalloc(cf->pool, dir.len + 1));
+  if (store->dir.data == nullptr) return kConfError;
+  ngx_cpystrn(store->dir.data, dir.data, dir.len + 1);
+  store->dir.len = dir.len;
+  return kConfOk;
+}
+
+const char* set_memory(ngx_conf_t* cf, StoreConf* store) noexcept {
+  if (store->memory != 0) return "is duplicate";
+  const off_t size = parse_size(cf, {kMemoryMin, kMemoryMax, "between 5m and 64g"});
+  if (size < 0) return kConfError;
+  store->memory = size;
+  return kConfOk;
+}
+
+const char* set_max_key_size(ngx_conf_t* cf, StoreConf* store) noexcept {
+  if (store->max_key_size != 0) return "is duplicate";
+  const off_t size = parse_size(cf, {1, kKeyBytesMax, "between 1 and 32k"});
+  if (size < 0) return kConfError;
+  store->max_key_size = static_cast<size_t>(size);
+  return kConfOk;
+}
+
+const char* set_max_value_size(ngx_conf_t* cf, StoreConf* store) noexcept {
+  if (store->max_value_size != 0) return "is duplicate";
+  const off_t size = parse_size(cf, {1, kValueBytesMax, "between 1 and 64m"});
+  if (size < 0) return kConfError;
+  store->max_value_size = static_cast<size_t>(size);
+  return kConfOk;
+}
+
+struct StoreParameter {
+  std::string_view name;
+  const char* (*set)(ngx_conf_t* cf, StoreConf* store) noexcept;
+};
+
+constexpr StoreParameter kStoreParameters[] = {
+    {"dir", set_dir},
+    {"memory", set_memory},
+    {"max_key_size", set_max_key_size},
+    {"max_value_size", set_max_value_size},
+};
+
+// One directive inside of small_db_store; nginx calls it instead of looking for a command.
+char* read_store_parameter(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexcept {
+  const std::string_view name = text_of(*argument(cf, 0));
+  if (name == "include") return ngx_conf_include(cf, command, conf);
+  for (const StoreParameter& parameter : kStoreParameters) {
+    if (parameter.name != name) continue;
+    if (cf->args->nelts != 2) {
+      ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid number of arguments in \"%V\" directive",
+                         argument(cf, 0));
+      return kConfError;
+    }
+    const char* error = parameter.set(cf, static_cast<StoreConf*>(conf));
+    if (error != kConfOk && error != kConfError) {
+      ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" directive %s", argument(cf, 0), error);
+    }
+    return error == kConfOk ? kConfOk : kConfError;
+  }
+  ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "unknown directive \"%V\" in small_db_store",
+                     argument(cf, 0));
+  return kConfError;
+}
+
+bool same_directory(const StoreConf& left, const StoreConf& right) noexcept {
+  if (text_of(left.dir) == text_of(right.dir)) return true;
+  struct stat left_info;
+  struct stat right_info;
+  return stat(reinterpret_cast<const char*>(left.dir.data), &left_info) == 0 &&
+         stat(reinterpret_cast<const char*>(right.dir.data), &right_info) == 0 &&
+         left_info.st_dev == right_info.st_dev && left_info.st_ino == right_info.st_ino;
+}
+
+// What a store block must have, and must not share with another.
+bool check_store(ngx_conf_t* cf, const StoreConf& store) noexcept {
+  const char* missing = store.dir.data == nullptr ? "dir" : store.memory == 0 ? "memory" : nullptr;
+  if (missing != nullptr) {
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "small_db_store \"%V\" has no \"%s\" directive",
+                       &store.name, missing);
+    return false;
+  }
+  for (const StoreConf* other : pointers<StoreConf>(main_conf(cf)->stores)) {
+    if (!same_directory(store, *other)) continue;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "small_db_store \"%V\" has the same \"dir\" as \"%V\": \"%V\"", &store.name,
+                       &other->name, &store.dir);
+    return false;
+  }
+  return true;
+}
+
+StoreConf* new_store(ngx_conf_t* cf) noexcept {
+  void* memory = ngx_pcalloc(cf->pool, sizeof(StoreConf));
+  if (memory == nullptr) return nullptr;
+  StoreConf* store = new (memory) StoreConf{};
+  store->name = *argument(cf, 1);
+  store->cycle = cf->cycle;
+  return store;
+}
+
+// small_db_store NAME { … }
+char* read_store(ngx_conf_t* cf, ngx_command_t*, void*) noexcept {
+  for (const StoreConf* other : pointers<StoreConf>(main_conf(cf)->stores)) {
+    if (text_of(other->name) != text_of(*argument(cf, 1))) continue;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "duplicate small_db_store \"%V\"", argument(cf, 1));
+    return kConfError;
+  }
+  StoreConf* store = new_store(cf);
+  if (store == nullptr) return kConfError;
+
+  const ngx_conf_t outer = *cf;
+  cf->handler = read_store_parameter;
+  cf->handler_conf = store;
+  char* result = ngx_conf_parse(cf, nullptr);
+  *cf = outer;
+  if (result != kConfOk) return result;
+
+  if (!check_store(cf, *store)) return kConfError;
+  if (store->max_key_size == 0) store->max_key_size = kMaxKeySizeDefault;
+  if (store->max_value_size == 0) store->max_value_size = kMaxValueSizeDefault;
+  if (add_zone(cf, store) != NGX_OK || add_data_path(cf, store) != NGX_OK) return kConfError;
+  return push_pointer(&main_conf(cf)->stores, store) == NGX_OK ? kConfOk : kConfError;
+}
+
+// small_db NAME; the store may be declared later in the file, so that init_main_conf looks it up.
+char* read_location(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+  auto* location = static_cast<LocationConf*>(conf);
+  if (location->store_name.data != nullptr) return const_cast<char*>("is duplicate");
+  auto* core = static_cast<ngx_http_core_loc_conf_t*>(
+      ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+  bool has_prefix = !core->named && !core->exact_match && core->name.len != 0;
+#if (NGX_PCRE)
+  has_prefix = has_prefix && core->regex == nullptr;
+#endif
+  if (!has_prefix) return const_cast<char*>("needs a location that is a prefix");
+  core->handler = handle_request;
+  location->store_name = *argument(cf, 1);
+  location->mount = core->name;
+  location->file = cf->conf_file->file.name;
+  location->line = cf->conf_file->line;
+  return push_pointer(&main_conf(cf)->locations, location) == NGX_OK ? kConfOk : kConfError;
+}
+
+}  // namespace
+
+ngx_command_t small_db_commands[] = {
+    {ngx_string("small_db_store"), NGX_HTTP_MAIN_CONF | NGX_CONF_BLOCK | NGX_CONF_TAKE1, read_store,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
+    {ngx_string("small_db"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, read_location,
+     NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
+    ngx_null_command,
+};
+
+void* create_main_conf(ngx_conf_t* cf) noexcept {
+  auto* conf = static_cast<MainConf*>(ngx_pcalloc(cf->pool, sizeof(MainConf)));
+  if (conf == nullptr || ngx_array_init(&conf->stores, cf->pool, 4, sizeof(StoreConf*)) != NGX_OK ||
+      ngx_array_init(&conf->locations, cf->pool, 4, sizeof(LocationConf*)) != NGX_OK) {
+    return nullptr;
+  }
+  return conf;
+}
+
+char* init_main_conf(ngx_conf_t* cf, void* conf) noexcept {
+  auto* main = static_cast<MainConf*>(conf);
+  for (LocationConf* location : pointers<LocationConf>(main->locations)) {
+    for (StoreConf* store : pointers<StoreConf>(main->stores)) {
+      if (text_of(store->name) == text_of(location->store_name)) location->store = store;
+    }
+    if (location->store == nullptr) {
+      ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "unknown small_db_store \"%V\" in %V:%ui",
+                    &location->store_name, &location->file, location->line);
+      return kConfError;
+    }
+  }
+  return kConfOk;
+}
+
+void* create_location_conf(ngx_conf_t* cf) noexcept {
+  return ngx_pcalloc(cf->pool, sizeof(LocationConf));
+}
+
+// A block without a name of its own (limit_except, if) is the location that it stands in.
+char* merge_location_conf(ngx_conf_t* cf, void* parent, void* child) noexcept {
+  auto* core = static_cast<ngx_http_core_loc_conf_t*>(
+      ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+  const auto* outer = static_cast<const LocationConf*>(parent);
+  auto* inner = static_cast<LocationConf*>(child);
+  if (core->noname && inner->store == nullptr && outer->store != nullptr &&
+      core->handler == nullptr) {
+    *inner = *outer;
+    core->handler = handle_request;
+  }
+  return kConfOk;
+}
+
+// nginx makes a path's last directory only.
+ngx_int_t create_parent_directories(ngx_conf_t* cf) noexcept {
+  for (StoreConf* store : pointers<StoreConf>(main_conf(cf)->stores)) {
+    const ngx_err_t error = ngx_create_full_path(store->dir.data, 0755);
+    if (error != 0 && error != NGX_EACCES) {
+      ngx_log_error(NGX_LOG_EMERG, cf->log, error, "can't create the directories above \"%V\"",
+                    &store->dir);
+      return NGX_ERROR;
+    }
+  }
+  return NGX_OK;
+}
+
+std::span<StoreConf*> stores_of(const ngx_cycle_t* cycle) noexcept {
+  auto* conf =
+      static_cast<MainConf*>(ngx_http_cycle_get_module_main_conf(cycle, ngx_http_small_db_module));
+  if (conf == nullptr) return {};
+  return pointers<StoreConf>(conf->stores);
+}
+
+}  // namespace small_db

@@ -1,0 +1,50 @@
+// The directives small_db_store { … } and small_db, and what they are parsed into.
+//
+// Runs in the master (and in `nginx -t`) while a configuration is read; what it makes lives in the
+// cycle's pool and is read by all processes that are forked under that cycle. Nothing here touches
+// a store's data.
+#pragma once
+
+#include "engine/shm/region.h"
+#include "ngx_module/nginx.h"
+
+namespace small_db {
+
+struct StoreConf {
+  ngx_str_t name;
+  ngx_str_t dir;  // absolute, no slash at its end, NUL-terminated
+  off_t memory;
+  size_t max_key_size;
+  size_t max_value_size;
+  ngx_cycle_t* cycle;    // the cycle that is being read
+  ngx_shm_zone_t* zone;  // its data is this StoreConf
+  ngx_path_t* path;      // its data is this StoreConf
+  Region region;         // set by the zone's init, before any fork
+};
+
+struct MainConf {
+  ngx_array_t stores;     // StoreConf*
+  ngx_array_t locations;  // LocationConf*: those with a small_db directive
+};
+
+struct LocationConf {
+  StoreConf* store;  // nullptr: no small_db here
+  ngx_str_t store_name;
+  ngx_str_t mount;  // the location's own prefix
+  ngx_str_t file;   // where the directive stands
+  ngx_uint_t line;
+};
+
+extern ngx_command_t small_db_commands[];
+
+// Callbacks of the module's context.
+void* create_main_conf(ngx_conf_t* cf) noexcept;
+char* init_main_conf(ngx_conf_t* cf, void* conf) noexcept;  // finds each location's store
+void* create_location_conf(ngx_conf_t* cf) noexcept;
+char* merge_location_conf(ngx_conf_t* cf, void* parent, void* child) noexcept;
+ngx_int_t create_parent_directories(ngx_conf_t* cf) noexcept;  // postconfiguration
+
+// The stores of a cycle; an empty array when it has no http block.
+std::span<StoreConf*> stores_of(const ngx_cycle_t* cycle) noexcept;
+
+}  // namespace small_db

@@ -1,0 +1,23 @@
+// What the content handler dispatches to for a key. All run in a worker and return what a content
+// handler returns.
+#pragma once
+
+#include <string>
+
+#include "ngx_module/directives.h"
+
+namespace small_db {
+
+struct ItemRequest {
+  ngx_http_request_t* r;
+  StoreConf* store;
+  std::string key;
+};
+
+// GET and HEAD. The body is discarded already.
+ngx_int_t handle_get(const ItemRequest& request) noexcept;
+
+// PUT and DELETE: reads the body, submits, waits.
+ngx_int_t handle_write(ItemRequest request) noexcept;
+
+}  // namespace small_db

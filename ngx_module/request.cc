@@ -1,0 +1,101 @@
+#include "ngx_module/request.h"
+
+#include "ngx_module/api/key_path.h"
+#include "ngx_module/api/response_body.h"
+#include "ngx_module/availability.h"
+#include "ngx_module/handlers.h"
+#include "ngx_module/response.h"
+#include "ngx_module/worker.h"
+
+namespace small_db {
+namespace {
+
+bool is_get(const ngx_http_request_t* r) noexcept {
+  return (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) != 0;
+}
+
+bool is_method_of(const ngx_http_request_t* r, Route route) noexcept {
+  switch (route) {
+    case Route::kItem:
+      return is_get(r) || (r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE)) != 0;
+    case Route::kHealth:
+    case Route::kRole:
+      return is_get(r);
+    case Route::kCheckpoint:
+      return r->method == NGX_HTTP_POST;
+  }
+  return false;
+}
+
+// Answers without having looked at the body.
+ngx_int_t refuse(ngx_http_request_t* r, const Problem& problem) noexcept {
+  const ngx_int_t discarded = ngx_http_discard_request_body(r);
+  return discarded == NGX_OK ? send_problem(r, problem) : discarded;
+}
+
+// The raw path is what the client sent, and belongs to the request only while nothing was
+// rewritten; parse_target refuses without it what cannot be told from r->uri.
+std::optional<Problem> find_target(ngx_http_request_t* r, const LocationConf& location,
+                                   Target* target) noexcept {
+  RequestTarget request;
+  if (r == r->main && r->valid_unparsed_uri) request.raw = text_of(r->unparsed_uri);
+  request.normalised = text_of(r->uri);
+  request.args = text_of(r->args);
+  request.mount = text_of(location.mount);
+  request.key_bytes_max = location.store->max_key_size;
+  return parse_target(request, target);
+}
+
+ngx_int_t handle_health(ngx_http_request_t* r, const Region& region) noexcept {
+  Health health;
+  health.state = told_state(region);
+  health.progress_permille = region.header().progress_permille.load(std::memory_order_relaxed);
+  const std::string reason = region.reason();
+  health.reason = reason;
+  if (is_healthy(health)) return send_text(r, NGX_HTTP_OK, kJsonContentType, kOkBody);
+  if (add_header(r, "Retry-After", "1") != NGX_OK) return NGX_ERROR;
+  const HealthBody body(health);
+  return send_text(r, NGX_HTTP_SERVICE_UNAVAILABLE, kJsonContentType, body.text());
+}
+
+ngx_int_t handle_item(ngx_http_request_t* r, StoreConf* store, std::string key) noexcept {
+  if (!is_get(r)) return handle_write({r, store, std::move(key)});
+  const ngx_int_t discarded = ngx_http_discard_request_body(r);
+  return discarded == NGX_OK ? handle_get({r, store, std::move(key)}) : discarded;
+}
+
+ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexcept {
+  if (target.route == Route::kItem) return handle_item(r, store, std::move(target.key));
+  const ngx_int_t discarded = ngx_http_discard_request_body(r);
+  if (discarded != NGX_OK) return discarded;
+  switch (target.route) {
+    case Route::kHealth:
+      return handle_health(r, store->region);
+    case Route::kRole:
+      return send_text(r, NGX_HTTP_OK, kJsonContentType, role_body(false));
+    default:
+      return send_problem(r, {NGX_HTTP_NOT_IMPLEMENTED, "urn:small-db:problem:not-implemented",
+                              "Not implemented", "this build takes no checkpoints"});
+  }
+}
+
+}  // namespace
+
+ngx_int_t handle_request(ngx_http_request_t* r) noexcept {
+  const auto* location =
+      static_cast<const LocationConf*>(ngx_http_get_module_loc_conf(r, ngx_http_small_db_module));
+  Target target;
+  if (const auto problem = find_target(r, *location, &target)) return refuse(r, *problem);
+  if (r->method == NGX_HTTP_OPTIONS) {
+    const ngx_int_t discarded = ngx_http_discard_request_body(r);
+    if (discarded != NGX_OK) return discarded;
+    if (add_header(r, "Allow", allowed_methods(target.route)) != NGX_OK) return NGX_ERROR;
+    return send_no_content(r);
+  }
+  if (!is_method_of(r, target.route)) {
+    return refuse(r, method_not_allowed(text_of(r->method_name), allowed_methods(target.route)));
+  }
+  return dispatch(r, location->store, std::move(target));
+}
+
+}  // namespace small_db

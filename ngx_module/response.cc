@@ -1,0 +1,89 @@
+#include "ngx_module/response.h"
+
+#include <charconv>
+
+#include "ngx_module/api/response_body.h"
+#include "ngx_module/availability.h"
+#include "ngx_module/directives.h"
+
+namespace small_db {
+namespace {
+
+ngx_int_t add_retry_after(ngx_http_request_t* r, int seconds) noexcept {
+  auto* text = static_cast<char*>(ngx_pnalloc(r->pool, NGX_INT_T_LEN));
+  if (text == nullptr) return NGX_ERROR;
+  const char* end = std::to_chars(text, text + NGX_INT_T_LEN, seconds).ptr;
+  return add_header(r, "Retry-After", {text, static_cast<size_t>(end - text)});
+}
+
+void set_content_type(ngx_http_request_t* r, std::string_view content_type) noexcept {
+  r->headers_out.content_type = ngx_text(content_type);
+  r->headers_out.content_type_len = content_type.size();
+  r->headers_out.content_type_lowcase = nullptr;
+}
+
+}  // namespace
+
+ngx_int_t add_header(ngx_http_request_t* r, std::string_view name,
+                     std::string_view value) noexcept {
+  auto* header = static_cast<ngx_table_elt_t*>(ngx_list_push(&r->headers_out.headers));
+  if (header == nullptr) return NGX_ERROR;
+  *header = {};
+  header->hash = 1;
+  header->key = ngx_text(name);
+  header->value = ngx_text(value);
+  return NGX_OK;
+}
+
+ngx_int_t send_body(ngx_http_request_t* r, int status, std::string_view content_type,
+                    ngx_buf_t* body, size_t bytes) noexcept {
+  r->headers_out.status = static_cast<ngx_uint_t>(status);
+  r->headers_out.content_length_n = static_cast<off_t>(bytes);
+  set_content_type(r, content_type);
+  const ngx_int_t sent = ngx_http_send_header(r);
+  if (sent == NGX_ERROR || sent > NGX_OK || r->header_only) return sent;
+  body->last_buf = r == r->main ? 1 : 0;
+  body->last_in_chain = 1;
+  ngx_chain_t chain = {body, nullptr};
+  return ngx_http_output_filter(r, &chain);
+}
+
+ngx_int_t send_text(ngx_http_request_t* r, int status, std::string_view content_type,
+                    std::string_view body) noexcept {
+  ngx_buf_t* buffer = ngx_create_temp_buf(r->pool, body.size());
+  if (buffer == nullptr) return NGX_ERROR;
+  buffer->last = ngx_cpymem(buffer->last, body.data(), body.size());
+  return send_body(r, status, content_type, buffer, body.size());
+}
+
+ngx_int_t send_no_content(ngx_http_request_t* r) noexcept {
+  r->headers_out.status = NGX_HTTP_NO_CONTENT;
+  r->header_only = 1;
+  return ngx_http_send_header(r);
+}
+
+ngx_int_t send_problem(ngx_http_request_t* r, const Problem& problem) noexcept {
+  const std::string_view allow = problem.allow;
+  if (!allow.empty() && add_header(r, "Allow", allow) != NGX_OK) return NGX_ERROR;
+  if (problem.retry_after_seconds != 0 &&
+      add_retry_after(r, problem.retry_after_seconds) != NGX_OK) {
+    return NGX_ERROR;
+  }
+  const size_t bytes = problem_body_bytes(problem);
+  ngx_buf_t* buffer = ngx_create_temp_buf(r->pool, bytes);
+  if (buffer == nullptr) return NGX_ERROR;
+  buffer->last += write_problem_body(problem, reinterpret_cast<char*>(buffer->last)) -
+                  reinterpret_cast<char*>(buffer->last);
+  return send_body(r, problem.status, kProblemContentType, buffer, bytes);
+}
+
+ngx_int_t send_write_outcome(ngx_http_request_t* r, Code code) noexcept {
+  // Else the filter for conditional requests would turn a committed write's 200 into 304 or 412.
+  r->disable_not_modified = 1;
+  if (code == Code::kOk) return send_text(r, NGX_HTTP_OK, kJsonContentType, kOkBody);
+  const auto* location =
+      static_cast<const LocationConf*>(ngx_http_get_module_loc_conf(r, ngx_http_small_db_module));
+  return send_problem(r, refusal(location->store->region, code));
+}
+
+}  // namespace small_db

@@ -1,0 +1,35 @@
+// Sends answers: header and body by ourselves, never through nginx's special-response path, which
+// would exchange the body for HTML and let error_page redirect it.
+//
+// Each function returns what a content handler returns; after an asynchronous wait the value goes
+// to ngx_http_finalize_request.
+#pragma once
+
+#include <string_view>
+
+#include "engine/base/status.h"
+#include "ngx_module/api/problem.h"
+#include "ngx_module/nginx.h"
+
+namespace small_db {
+
+// Sends `body`, which is copied.
+ngx_int_t send_text(ngx_http_request_t* r, int status, std::string_view content_type,
+                    std::string_view body) noexcept;
+
+// Sends a buffer that is filled already; for HEAD it may be nullptr. bytes: of the body.
+ngx_int_t send_body(ngx_http_request_t* r, int status, std::string_view content_type,
+                    ngx_buf_t* body, size_t bytes) noexcept;
+
+// Sends a header without body. REQUIRES: a status that has none.
+ngx_int_t send_no_content(ngx_http_request_t* r) noexcept;
+
+ngx_int_t send_problem(ngx_http_request_t* r, const Problem& problem) noexcept;
+
+// The answer to a write: {"ok":true} or the problem that `code` stands for.
+ngx_int_t send_write_outcome(ngx_http_request_t* r, Code code) noexcept;
+
+// Adds a header. name and value must outlive the request. NGX_ERROR when there is no memory.
+ngx_int_t add_header(ngx_http_request_t* r, std::string_view name, std::string_view value) noexcept;
+
+}  // namespace small_db

@@ -1,0 +1,88 @@
+#include "ngx_module/storage_process.h"
+
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include "engine/store/storage_worker.h"
+#include "ngx_module/bells.h"
+#include "ngx_module/event_log.h"
+
+namespace small_db {
+namespace {
+
+constexpr ngx_msec_t kNothingToDoMs = 60 * 60 * 1000;
+constexpr ngx_msec_t kTryAgainMs = 1000;
+
+// One store's threads and what they use.
+struct RunningStorage {
+  explicit RunningStorage(const StoreConf& store)
+      : region(&store.region.header()),
+        log(new NginxEventLog(ngx_cycle->log, text_of(store.name))),
+        worker(store.region, std::string(text_of(store.dir)), StoreOptions{}, worker_bells(),
+               *log) {}
+  const RegionHeader* region;
+  // Never freed: a thread that waits in the kernel for the directory's lock outlives its worker.
+  NginxEventLog* log;
+  StorageWorker worker;
+};
+
+// Never destroyed by the runtime: stop_all_storage empties it, in exit() or before.
+std::vector<std::unique_ptr<RunningStorage>>& running() noexcept {
+  static auto* storages = new std::vector<std::unique_ptr<RunningStorage>>();
+  return *storages;
+}
+
+// nginx calls it in the cache manager process alone, in that process's main thread.
+ngx_msec_t manage_store(void* data) noexcept {
+  static bool registered = false;
+  if (!registered) {
+    registered = true;
+    std::atexit([]() noexcept { stop_all_storage(); });
+  }
+  return start_storage(static_cast<StoreConf*>(data)) ? kNothingToDoMs : kTryAgainMs;
+}
+
+}  // namespace
+
+ngx_int_t add_data_path(ngx_conf_t* cf, StoreConf* store) noexcept {
+  auto* path = static_cast<ngx_path_t*>(ngx_pcalloc(cf->pool, sizeof(ngx_path_t)));
+  if (path == nullptr) return NGX_ERROR;
+  path->name = store->dir;
+  path->manager = manage_store;
+  path->data = store;
+  path->conf_file = cf->conf_file->file.name.data;
+  path->line = cf->conf_file->line;
+  store->path = path;
+  return ngx_add_path(cf, &store->path);
+}
+
+bool start_storage(StoreConf* store) noexcept {
+  for (const auto& storage : running()) {
+    if (storage->region == &store->region.header()) return true;
+  }
+  try {
+    auto storage = std::make_unique<RunningStorage>(*store);
+    running().reserve(running().size() + 1);
+    storage->worker.start();
+    running().push_back(std::move(storage));
+    return true;
+  } catch (const std::exception& error) {  // no memory, no thread
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "small_db_store \"%V\": storage does not start, trying again: %s", &store->name,
+                  error.what());
+    return false;
+  }
+}
+
+void stop_all_storage() noexcept {
+  for (const auto& storage : running()) storage->worker.stop();
+  running().clear();
+}
+
+void stop_storage(const RegionHeader* region) noexcept {
+  std::erase_if(running(), [region](const auto& storage) { return storage->region == region; });
+}
+
+}  // namespace small_db

@@ -1,0 +1,169 @@
+#include "ngx_module/worker.h"
+
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "ngx_module/bells.h"
+#include "ngx_module/storage_process.h"
+#include "ngx_module/waiting.h"
+
+namespace small_db {
+namespace {
+
+// A store as this process uses it. The region tells which one it is: configurations come and go
+// with reloads, a region stays.
+struct Attachment {
+  const RegionHeader* region;
+  std::unique_ptr<Client> client;
+};
+
+enum class ProcessState : uint8_t {
+  kOutside,  // the master, a helper, or before init_process
+  kActive,
+  kOff,  // nginx is not the one that this module was built for
+};
+ProcessState process_state = ProcessState::kOutside;
+
+// How soon outcomes are looked for where the event loop has no edge-triggered events (poll, select)
+// and so no bells.
+constexpr ngx_msec_t kPollIntervalMs = 5;
+ngx_event_t poll_timer;
+
+std::vector<Attachment>& attachments() noexcept {
+  static auto* list = new std::vector<Attachment>();
+  return *list;
+}
+
+// The client may be dropped by what an answer runs into, never in here: only init_module does it.
+void drain(Client& client) noexcept {
+  WriteOutcome outcome;
+  do {
+    while (client.poll(&outcome)) answer_wait(outcome);
+  } while (!client.prepare_sleep());
+}
+
+void drain_all() noexcept {
+  for (const Attachment& attachment : attachments()) drain(*attachment.client);
+}
+
+void hear_bell(ngx_event_t*) noexcept { drain_all(); }
+
+void poll_outcomes(ngx_event_t*) noexcept {
+  drain_all();
+  expect_outcomes();
+}
+
+bool has_bells() noexcept { return (ngx_event_flags & NGX_USE_CLEAR_EVENT) != 0; }
+
+// An nginx of the same version and signature may have other structures: Debian's has one bit more
+// in ngx_connection_t, and a module built for the other reads `reusable` as `close`. nginx itself
+// sets a bit here, and we look where it went.
+bool connection_layout_matches() noexcept {
+  struct {
+    ngx_connection_t connection;
+    std::byte room_for_a_longer_one[sizeof(ngx_connection_t)];
+  } probe{};
+  probe.connection.fd = -1;
+  probe.connection.log = ngx_cycle->log;
+  ngx_reusable_connection(&probe.connection, 1);
+  const bool matches =
+      probe.connection.reusable && !probe.connection.close && !probe.connection.idle;
+  ngx_reusable_connection(&probe.connection, 0);
+  return matches;
+}
+
+Client* attach(const StoreConf& store) noexcept {
+  try {
+    Result<std::unique_ptr<Client>> client = Client::attach(store.region);
+    if (!client.is_ok()) {
+      ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                    "small_db_store \"%V\": this process can't attach: %s: %s", &store.name,
+                    client.status().site(), code_name(client.status().code()));
+      return nullptr;
+    }
+    attachments().push_back({&store.region.header(), std::move(client).value()});
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+  Client* attached = attachments().back().client.get();
+  if (has_bells()) {
+    if (listen_to_bell(attached->slot(), hear_bell) != NGX_OK) {
+      attachments().pop_back();
+      return nullptr;
+    }
+    drain(*attached);
+  }
+  return attached;
+}
+
+bool is_configured(const ngx_cycle_t* cycle, const RegionHeader* region) noexcept {
+  for (const StoreConf* store : stores_of(cycle)) {
+    if (&store->region.header() == region) return true;
+  }
+  return false;
+}
+
+// A reload with `master_process off`: the same process goes on with another configuration, and
+// nginx is about to unmap the zones that it lacks.
+void follow_single_process_reload(const ngx_cycle_t* cycle) noexcept {
+  std::erase_if(attachments(), [cycle](const Attachment& attachment) {
+    if (is_configured(cycle, attachment.region)) return false;
+    stop_storage(attachment.region);
+    abort_waits(attachment.client.get());
+    return true;
+  });
+  for (StoreConf* store : stores_of(cycle)) start_storage(store);
+}
+
+}  // namespace
+
+ngx_int_t init_module(ngx_cycle_t* cycle) noexcept {
+  if (process_state == ProcessState::kActive) follow_single_process_reload(cycle);
+  return NGX_OK;
+}
+
+ngx_int_t init_process(ngx_cycle_t* cycle) noexcept {
+  if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) return NGX_OK;
+  const std::span<StoreConf*> stores = stores_of(cycle);
+  if (!connection_layout_matches()) {
+    process_state = ProcessState::kOff;
+    if (!stores.empty()) {
+      ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                    "ngx_http_small_db_module was built for another nginx than this one (its "
+                    "structures differ): its locations answer 503");
+    }
+    return NGX_OK;
+  }
+  process_state = ProcessState::kActive;
+  for (StoreConf* store : stores) {
+    if (ngx_process == NGX_PROCESS_SINGLE) start_storage(store);
+    attach(*store);
+  }
+  return NGX_OK;
+}
+
+void exit_process(ngx_cycle_t*) noexcept {
+  stop_all_storage();  // none runs in a worker
+  attachments().clear();
+  process_state = ProcessState::kOutside;
+}
+
+Client* client_of(const StoreConf& store) noexcept {
+  if (process_state != ProcessState::kActive) return nullptr;
+  for (const Attachment& attachment : attachments()) {
+    if (attachment.region == &store.region.header()) return attachment.client.get();
+  }
+  // A former cycle's region may be unmapped by now.
+  return store.cycle == ngx_cycle ? attach(store) : nullptr;
+}
+
+void expect_outcomes() noexcept {
+  if (has_bells() || poll_timer.timer_set || !anyone_waits()) return;
+  poll_timer.handler = poll_outcomes;
+  poll_timer.log = ngx_cycle->log;
+  poll_timer.data = ngx_cycle->connections;  // for debug lines
+  ngx_add_timer(&poll_timer, kPollIntervalMs);
+}
+
+}  // namespace small_db
