@@ -2,10 +2,12 @@
 // exactly what format() writes.
 #include "engine/shm/region.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstddef>
-#include <new>
+#include <cstring>
 #include <thread>
 
 #include "engine/base/assert.h"
@@ -96,6 +98,13 @@ bool config_matches(const RegionHeader& header, const Layout& layout,
          header.completion_count == layout.completion_count;
 }
 
+uint32_t random_id() noexcept {
+  uint32_t id = 0;
+  // Cannot fail for so few bytes once the kernel's pool is ready (getrandom(2)); 0 would do, too.
+  (void)!getrandom(&id, sizeof id, 0);
+  return id;
+}
+
 }  // namespace
 
 Status Region::format(MutableBytes memory, const RegionConfig& config) noexcept {
@@ -103,7 +112,9 @@ Status Region::format(MutableBytes memory, const RegionConfig& config) noexcept 
   const Layout layout = plan_layout(memory.size(), config);
   SMALL_DB_RETURN_IF_ERROR(check_config(memory.size(), config, layout));
 
-  auto* header = new (memory.data()) RegionHeader{};
+  // Zero bytes are a header and slots whose atomics are all zero, and no padding keeps old bytes.
+  std::memset(memory.data(), 0, layout.rings_offset);
+  auto* header = reinterpret_cast<RegionHeader*>(memory.data());
   header->layout_version = kRegionLayoutVersion;
   header->slot_count = config.slot_count;
   header->region_bytes = memory.size();
@@ -113,11 +124,9 @@ Status Region::format(MutableBytes memory, const RegionConfig& config) noexcept 
   header->arena_bytes = arena_bytes(memory.size(), layout);
   header->submission_bytes = layout.submission_bytes;
   header->completion_count = layout.completion_count;
-  for (uint32_t i = 0; i < config.slot_count; ++i) {
-    new (memory.data() + kPageBytes + i * sizeof(Slot)) Slot{};
-  }
   header->magic = kRegionMagic;
   header->config_crc = config_crc(*header);
+  header->region_id = config.region_id != 0 ? config.region_id : random_id();
   return Status::ok();
 }
 

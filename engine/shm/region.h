@@ -43,6 +43,7 @@ inline constexpr uint32_t kSubmissionBytesMin = 16 * kKiB;
 inline constexpr uint32_t kDerivedSubmissionBytesMax = 512 * kKiB;
 
 struct RegionConfig {
+  uint32_t region_id = 0;    // 0: random
   uint32_t slot_count = 64;  // kSlotsMin to kSlotsMax
   // Per slot: a power of two, kSubmissionBytesMin or more. 0: the region's bytes / 32 / slot_count,
   // rounded down to a power of two, and kept between kSubmissionBytesMin and
@@ -67,6 +68,7 @@ struct RegionHeader {
   uint32_t submission_bytes;  // per slot, a power of two
   uint32_t completion_count;  // per slot, a power of two
   uint32_t config_crc;        // CRC32C of the fields above
+  uint32_t region_id;         // random: tells regions apart where incarnations are kept (the log)
 
   // Written by the owner.
   alignas(64) std::atomic<uint64_t> published_root;  // BlockRef; 0: nothing is served yet

@@ -22,9 +22,9 @@ enum class SubmissionKind : uint32_t {
   kPadding = 0,
   kOperation = 1,    // payload: one whole record, revision 0
   kStreamBegin = 2,  // payload: a put's record prefix; value_bytes of value follow in chunks
-  kStreamChunk =
-      3,  // payload: the next bytes of that value; the last chunk makes the request complete
-  kStreamAbort = 4,  // no payload: forget the stream; its cookie gets no completion
+  kStreamChunk = 3,  // payload: the next bytes of that value
+  kStreamEnd = 4,    // payload: the last bytes of that value: the request is complete
+  kStreamAbort = 5,  // no payload: forget the stream; answered like any request
 };
 
 inline constexpr size_t kEntryAlignment = 16;
