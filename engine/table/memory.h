@@ -12,7 +12,9 @@ namespace small_db {
 inline constexpr size_t kGranuleBytes = 16;
 
 // Where a block of the arena is and how long: 32 bits of granule index, 12 bits of length in
-// granules. 0 is no block: granule 0 is never given out.
+// granules, and bit 63, which says that the block is a record whose value lies in extents (so that
+// marking need not touch the records that have none). The other bits are zero. 0 is no block:
+// granule 0 is never given out.
 class BlockRef {
  public:
   constexpr BlockRef() noexcept = default;
@@ -31,9 +33,12 @@ class BlockRef {
     return static_cast<uint32_t>(word_ >> 32) & 0xfff;
   }
   constexpr size_t bytes() const noexcept { return granules() * kGranuleBytes; }
+  constexpr bool has_extents() const noexcept { return (word_ & kHasExtents) != 0; }
+  constexpr BlockRef with_extents() const noexcept { return from_word(word_ | kHasExtents); }
   constexpr bool operator==(const BlockRef&) const = default;
 
  private:
+  static constexpr uint64_t kHasExtents = uint64_t{1} << 63;
   uint64_t word_ = 0;
 };
 

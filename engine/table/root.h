@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "engine/table/memory.h"
+#include "engine/table/tree.h"
 
 namespace small_db {
 
@@ -14,10 +15,11 @@ namespace small_db {
 struct LogPosition {
   uint64_t generation = 0;  // logfile.N
   uint64_t frame_offset =
-      0;  // start of the frame that made this root; equal to end_offset when there was none
-  uint64_t end_offset = 0;  // where the next frame goes
-  uint32_t chain_crc = 0;   // header CRC of that frame, the chain value of the next one
-  uint32_t reserved = 0;
+      0;                    // start of the frame that made this root; equal to end_offset: none did
+  uint64_t end_offset = 0;  // behind that frame
+  uint32_t chain = 0;       // that the next frame must state
+  uint32_t previous_chain = 0;     // that the frame states
+  uint64_t previous_revision = 0;  // the last before the frame
 };
 
 struct Root {
@@ -31,5 +33,28 @@ struct Root {
   uint32_t expiry_tree_height = 0;
   LogPosition log;
 };
+
+// A root as it lies in the arena. The seal makes a reference to anything else recognisable: a new
+// owner must tell a pin that a reader holds from one that a stopped reader is about to take back.
+// It is broken before the first block that only this root reaches is freed.
+struct RootBlock {
+  Root root;
+  uint64_t batch = 0;  // number of the batch that made it: +1 each; 0 is never used
+  uint64_t seal = 0;   // root_seal() of the block's own reference
+
+  Tree tree() const noexcept { return {BlockRef::from_word(root.tree), root.tree_height}; }
+};
+
+inline constexpr uint64_t root_seal(BlockRef ref) noexcept {
+  return ref.word() ^ 0x544f4f5242445353;  // "SSDBROOT"
+}
+
+// The root at `ref`, or nullptr when there is none.
+inline const RootBlock* root_at(ArenaView arena, BlockRef ref) noexcept {
+  const MutableBytes block = arena.at(ref);
+  if (block.size() < sizeof(RootBlock)) return nullptr;
+  const auto* root = reinterpret_cast<const RootBlock*>(block.data());
+  return root->seal == root_seal(ref) ? root : nullptr;
+}
 
 }  // namespace small_db

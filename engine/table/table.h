@@ -4,62 +4,126 @@
 //   begin_batch ─▶ put / erase … ─▶ seal_batch ─▶ (durable) publish_root
 //                                       └─▶ (failed) rollback
 //
-// Up to two batches may be sealed and not yet published. All calls run in the owner's commit
-// thread, but for publish_root.
+// Up to two batches may be sealed and not yet published; what they let go of comes free only when
+// they are. All calls run in the owner's commit thread, but for the two functions at the end.
+//
+// Loading from disk is one batch, of any size: clear, begin_batch, put …, seal_batch, publish_root.
+//
+// kCorruption from any call means that the region must be cleared and loaded.
 #pragma once
 
+#include <vector>
+
 #include "engine/shm/region.h"
+#include "engine/table/arena.h"
+#include "engine/table/batch_memory.h"
+#include "engine/table/cursor.h"
 #include "engine/table/reader.h"
+#include "engine/table/reclaimer.h"
+#include "engine/table/record_writer.h"
 
 namespace small_db {
 
 class Table {
  public:
+  // Nothing can be done with it before clear() or adopt().
   explicit Table(Region region);
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
 
   // Empties the arena; nothing is published. For loading from disk. REQUIRES: no process holds a
   // pin.
   void clear();
 
   // Makes the writer agree with the region's published root, and with the roots that pins still
-  // hold, after another process wrote it: marks what they reach and frees the rest. Time grows with
-  // nodes, not with values. Errors: kCorruption when references make no sense; the region must then
-  // be cleared and loaded.
+  // hold, after another process wrote it: marks what they reach and frees the rest. Reserved
+  // records are forgotten. Time grows with keys, not with values. Errors: kCorruption when
+  // references make no sense.
   Status adopt();
 
   // Starts a batch whose first request has revision `first_revision`, and frees what no root needs
-  // any more.
+  // any more. A batch in which nothing was put or erased can be started again.
   void begin_batch(uint64_t first_revision);
 
-  // A put record under construction: memory taken, not yet in the tree.
+  // A put record under construction: memory taken, not yet in the tree. It may stay so over any
+  // number of batches.
   // reserve_put: takes memory for `prefix` and `value_bytes` of value. Errors: kNoMemory, nothing
-  // is changed.
+  // is changed; kTooLarge; kInvalidArgument.
   Result<BlockRef> reserve_put(const RecordView& prefix, uint32_t value_bytes);
   // Copies `bytes` to position `at` of the value.
   void fill_put(BlockRef record, uint32_t at, Bytes bytes);
   void discard_put(BlockRef record);
   // Puts it into the tree under `revision`. Errors: kNoMemory (the record stays reserved).
+  // REQUIRES: a batch is open.
   Status commit_put(BlockRef record, uint64_t revision);
 
-  // reserve_put, fill_put and commit_put in one. Errors: kNoMemory, nothing is changed.
+  // reserve_put, fill_put and commit_put in one, under the record's own revision. Errors: as they.
   Status put(const RecordView& record);
 
   // Removes the key; ok when it was not there (*existed = false). Errors: kNoMemory, nothing is
-  // changed.
-  Status erase(Bytes key, uint64_t revision, bool* existed);
+  // changed. REQUIRES: a batch is open.
+  Status erase(Bytes key, uint64_t revision, bool* existed = nullptr);
 
-  // A key's record in the state that the batch has built so far.
+  // A key's record in the state that the batch has built so far. Valid until the next change.
   Result<StoredRecord> find(Bytes key) const;
+
+  // All records of that state in key order. Valid until the next change.
+  Cursor cursor() const { return Cursor(view_, tree_); }
+
+  // What a reserved record holds. REQUIRES: reserve_put made it.
+  StoredRecord stored_record(BlockRef record) const;
 
   // True when another put or erase is sure to find memory for its path copies.
   bool has_node_reserve() const;
 
-  // Ends the batch: makes its root. Returns its reference, for publish_root.
+  // Ends the batch: makes its root. Returns its reference, for publish_root. REQUIRES: a batch is
+  // open, in which something was put or erased, or has_node_reserve(); no record that was put has a
+  // revision above last_revision.
   BlockRef seal_batch(uint64_t last_revision, uint64_t epoch, const LogPosition& log);
 
-  // Forgets every batch that is not published.
-  void rollback();
+  // Forgets every batch that is not published, and every reserved record. Errors: as adopt.
+  Status rollback();
+
+  // The published root; nullptr when nothing is published.
+  const Root* published() const;
+
+  uint64_t used_bytes() const { return arena_.used_bytes(); }
+  uint64_t free_bytes() const { return arena_.free_bytes(); }
+
+  // For tests: walks every state and all garbage, and compares them with the arena to the byte.
+  // Errors: kCorruption when anything disagrees.
+  Status check() const;
+
+ private:
+  friend class TableCheck;
+
+  void forget_everything();
+  void start_from(const RootBlock& root);
+  void retire_replaced(BlockRef record);
+  void count_record(BlockRef record, bool added);
+  void show_memory() const;
+
+  Region region_;
+  ArenaView view_;
+  Arena arena_;
+  RecordWriter records_;
+  Reclaimer reclaimer_;
+  BatchMemory memory_;
+
+  // The state that the open batch has built, or the last sealed one's.
+  Tree tree_;
+  uint64_t keys_ = 0;
+  uint64_t data_bytes_ = 0;
+
+  bool batch_is_open_ = false;
+  uint64_t last_batch_ = 0;    // number of the last sealed one
+  uint64_t revision_max_ = 0;  // of all records that were ever put
+  uint64_t first_revision_ = 0;
+  std::vector<BlockRef> reserved_;  // records that are not in the tree
 };
+
+// States where the log stands after the root's batch. Sync thread, before publish_root.
+void set_root_log(Region region, BlockRef root, const LogPosition& log) noexcept;
 
 // Makes the root's state what readers see. Sync thread.
 void publish_root(Region region, BlockRef root) noexcept;

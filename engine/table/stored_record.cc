@@ -1,0 +1,75 @@
+#include "engine/table/stored_record.h"
+
+namespace small_db {
+namespace {
+
+// Fields of the record prefix, see record.h.
+constexpr size_t kValueBytesOffset = 8;
+constexpr size_t kKeyBytesOffset = 12;
+constexpr size_t kTypeOffset = 14;
+constexpr size_t kFlagsOffset = 15;
+static_assert(kFlagsOffset + 1 == kRecordHeaderBytes);
+
+}  // namespace
+
+StoredValue StoredValue::in_one_piece(Bytes value) noexcept {
+  StoredValue stored;
+  stored.content_ = value;
+  stored.bytes_ = value.size();
+  return stored;
+}
+
+StoredValue StoredValue::in_extents(ArenaView arena, Bytes extent_refs, size_t bytes) noexcept {
+  StoredValue stored;
+  stored.arena_ = arena;
+  stored.content_ = extent_refs;
+  stored.bytes_ = bytes;
+  stored.in_extents_ = true;
+  return stored;
+}
+
+Status StoredValue::copy_to(std::byte* to) const noexcept {
+  return for_each_piece([&](Bytes piece) {
+    copy_bytes(to, piece);
+    to += piece.size();
+  });
+}
+
+Bytes stored_key(ArenaView arena, BlockRef ref) noexcept {
+  const Bytes block = arena.at(ref);
+  if (block.size() < kRecordHeaderBytes) return {};
+  const size_t key_bytes = load<uint16_t>(block.data() + kKeyBytesOffset);
+  const bool expires = (load<uint8_t>(block.data() + kFlagsOffset) & kRecordFlagExpiry) != 0;
+  const size_t key_at = kRecordHeaderBytes + (expires ? kRecordExpiryBytes : 0);
+  if (key_bytes > kKeyBytesMax || key_at + key_bytes > block.size()) return {};
+  return block.subspan(key_at, key_bytes);
+}
+
+Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept {
+  StoredRecord record;
+  record.key = stored_key(arena, ref);
+  if (record.key.empty()) return Status(Code::kCorruption, "record: key");
+  const Bytes block = arena.at(ref);
+  const auto type = load<uint8_t>(block.data() + kTypeOffset);
+  const auto flags = load<uint8_t>(block.data() + kFlagsOffset);
+  const auto value_bytes = load<uint32_t>(block.data() + kValueBytesOffset);
+  const bool in_extents = (flags & kRecordFlagExtents) != 0;
+  if (type != static_cast<uint8_t>(RecordType::kPut) || value_bytes > kValueBytesMax ||
+      (flags & ~(kRecordFlagExpiry | kRecordFlagExtents)) != 0 || in_extents != ref.has_extents()) {
+    return Status(Code::kCorruption, "record: header");
+  }
+  record.revision = load<uint64_t>(block.data() + kRecordRevisionOffset);
+  if ((flags & kRecordFlagExpiry) != 0) {
+    record.expires_at_ms = load<uint64_t>(block.data() + kRecordHeaderBytes);
+  }
+  const Bytes rest = block.subspan(record.key.data() + record.key.size() - block.data());
+  if (in_extents) {
+    record.value = StoredValue::in_extents(arena, rest, value_bytes);
+    return record;
+  }
+  if (value_bytes > rest.size()) return Status(Code::kCorruption, "record: value");
+  record.value = StoredValue::in_one_piece(rest.first(value_bytes));
+  return record;
+}
+
+}  // namespace small_db

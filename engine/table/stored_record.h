@@ -1,0 +1,96 @@
+// A record as the table keeps it: one block, immutable once it is in the tree.
+//
+//   value inline       record prefix (record.h) | key | value
+//   value in extents   record prefix, flag 0x80 | key | BlockRef of an extent, 8 bytes, × n
+//
+// 1. The value lies in extents when the encoding is longer than kInlineRecordBytesMax, or when the
+//    arena has no run that long. References to such a record carry BlockRef::has_extents().
+// 2. Each extent but the last is full to its last byte; together they hold value_bytes, which
+//    gives n.
+// 3. Bytes of a block after the last field mean nothing.
+//
+// Whoever reads a record checks it, in any process: lengths that make no sense give kCorruption.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/base/status.h"
+#include "engine/record/record.h"
+#include "engine/table/memory.h"
+
+namespace small_db {
+
+inline constexpr size_t kExtentRefBytes = sizeof(uint64_t);
+
+// A value in the arena: one piece, or extents in order. Valid while the record is, which for a
+// reader means: while its snapshot is held.
+class StoredValue {
+ public:
+  StoredValue() noexcept = default;
+  static StoredValue in_one_piece(Bytes value) noexcept;
+  static StoredValue in_extents(ArenaView arena, Bytes extent_refs, size_t bytes) noexcept;
+
+  size_t bytes() const noexcept { return bytes_; }
+
+  // Calls visit(Bytes) for each piece in order. Errors: kCorruption when a piece lies outside of
+  // the arena; the pieces before it were visited.
+  template <typename Visit>
+  Status for_each_piece(Visit&& visit) const;
+
+  // Calls visit(BlockRef) for each extent in order. Errors: as above.
+  template <typename Visit>
+  Status for_each_extent(Visit&& visit) const;
+
+  // Copies the whole value. REQUIRES: room for bytes().
+  Status copy_to(std::byte* to) const noexcept;
+
+ private:
+  ArenaView arena_;
+  Bytes content_;  // the value, or the references of its extents
+  size_t bytes_ = 0;
+  bool in_extents_ = false;
+};
+
+struct StoredRecord {
+  uint64_t revision = 0;
+  uint64_t expires_at_ms = 0;  // 0: never
+  Bytes key;
+  StoredValue value;
+};
+
+// Errors: kCorruption when `ref` is not that of a record.
+Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept;
+
+// The key of the record at `ref`; empty when it is not that of a record. Reads nothing else.
+Bytes stored_key(ArenaView arena, BlockRef ref) noexcept;
+
+template <typename Visit>
+Status StoredValue::for_each_extent(Visit&& visit) const {
+  if (!in_extents_) return Status::ok();
+  size_t left = bytes_;
+  for (size_t at = 0; left != 0; at += kExtentRefBytes) {
+    if (at + kExtentRefBytes > content_.size()) return {Code::kCorruption, "record: extents"};
+    const BlockRef extent = BlockRef::from_word(load<uint64_t>(content_.data() + at));
+    if (arena_.at(extent).empty()) return {Code::kCorruption, "record: extent"};
+    visit(extent);
+    left -= left < extent.bytes() ? left : extent.bytes();
+  }
+  return Status::ok();
+}
+
+template <typename Visit>
+Status StoredValue::for_each_piece(Visit&& visit) const {
+  if (!in_extents_) {
+    visit(content_);
+    return Status::ok();
+  }
+  size_t left = bytes_;
+  return for_each_extent([&](BlockRef extent) {
+    const Bytes block = arena_.at(extent);
+    const Bytes piece = block.first(left < block.size() ? left : block.size());
+    left -= piece.size();
+    visit(piece);
+  });
+}
+
+}  // namespace small_db

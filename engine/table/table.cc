@@ -1,0 +1,206 @@
+#include "engine/table/table.h"
+
+#include <algorithm>
+#include <new>
+
+#include "engine/table/adoption.h"
+#include "engine/table/tree_writer.h"
+
+namespace small_db {
+
+Table::Table(Region region)
+    : region_(region),
+      view_(region.arena()),
+      arena_(region.arena()),
+      records_(arena_, view_),
+      reclaimer_(region, records_),
+      memory_(arena_, view_, reclaimer_) {}
+
+void Table::clear() {
+  region_.header().published_root.store(0);
+  forget_everything();
+  arena_.clear();
+  show_memory();
+}
+
+Status Table::adopt() {
+  forget_everything();
+  const auto word = region_.header().published_root.load();
+  if (word == 0) {
+    arena_.clear();
+    show_memory();
+    return Status::ok();
+  }
+  const RootBlock* root = root_at(view_, BlockRef::from_word(word));
+  if (root == nullptr) return {Code::kCorruption, "table: root"};
+  arena_.begin_mark();
+  SMALL_DB_RETURN_IF_ERROR(
+      Adoption(view_, arena_, reclaimer_).run(BlockRef::from_word(word), *root));
+  arena_.end_mark();
+  start_from(*root);
+  show_memory();
+  return Status::ok();
+}
+
+Status Table::rollback() {
+  // No later owner may take an unpublished root for one that a pin holds.
+  reclaimer_.break_unpublished_seals();
+  return adopt();
+}
+
+void Table::forget_everything() {
+  reclaimer_.clear();
+  memory_.forget_reserve();
+  reserved_.clear();
+  tree_ = Tree();
+  keys_ = 0;
+  data_bytes_ = 0;
+  batch_is_open_ = false;
+  last_batch_ = 0;
+  revision_max_ = 0;
+}
+
+void Table::start_from(const RootBlock& root) {
+  tree_ = root.tree();
+  keys_ = root.root.keys;
+  data_bytes_ = root.root.data_bytes;
+  last_batch_ = root.batch;
+  revision_max_ = root.root.revision;
+}
+
+void Table::begin_batch(uint64_t first_revision) {
+  batch_is_open_ = true;
+  first_revision_ = first_revision;
+  memory_.open(last_batch_ + 1);
+  reclaimer_.collect();
+  memory_.refill();
+  show_memory();
+}
+
+Result<BlockRef> Table::reserve_put(const RecordView& prefix, uint32_t value_bytes) {
+  Result<BlockRef> record = records_.allocate(prefix, value_bytes);
+  if (record.is_ok()) reserved_.push_back(record.value());
+  return record;
+}
+
+void Table::fill_put(BlockRef record, uint32_t at, Bytes bytes) {
+  records_.fill(record, at, bytes);
+}
+
+void Table::discard_put(BlockRef record) {
+  const auto found = std::find(reserved_.rbegin(), reserved_.rend(), record);
+  SMALL_DB_ASSERT(found != reserved_.rend());
+  reserved_.erase(std::next(found).base());
+  records_.free(record);
+}
+
+Status Table::commit_put(BlockRef record, uint64_t revision) {
+  SMALL_DB_ASSERT(batch_is_open_);
+  const auto found = std::find(reserved_.rbegin(), reserved_.rend(), record);
+  SMALL_DB_ASSERT(found != reserved_.rend());
+  // What a put leaves must be enough for the deletes that make room again.
+  memory_.refill();
+  if (!memory_.reserve_is_full()) return {Code::kNoMemory, "table: reserve"};
+  records_.set_revision(record, revision);
+  BlockRef replaced;
+  SMALL_DB_RETURN_IF_ERROR(
+      put_in_tree(memory_, tree_, stored_key(view_, record), record, &replaced));
+  reserved_.erase(std::next(found).base());
+  revision_max_ = std::max(revision_max_, revision);
+  count_record(record, true);
+  retire_replaced(replaced);
+  return Status::ok();
+}
+
+Status Table::put(const RecordView& record) {
+  if (record.value.size() > kValueBytesMax) return {Code::kTooLarge, "table: record"};
+  const Result<BlockRef> ref = reserve_put(record, static_cast<uint32_t>(record.value.size()));
+  if (!ref.is_ok()) return ref.status();
+  records_.fill(ref.value(), 0, record.value);
+  const Status status = commit_put(ref.value(), record.revision);
+  if (!status.is_ok()) discard_put(ref.value());
+  return status;
+}
+
+Status Table::erase(Bytes key, uint64_t revision, bool* existed) {
+  SMALL_DB_ASSERT(batch_is_open_);
+  if (!has_node_reserve()) memory_.refill();
+  BlockRef removed;
+  SMALL_DB_RETURN_IF_ERROR(erase_from_tree(memory_, tree_, key, &removed));
+  revision_max_ = std::max(revision_max_, revision);
+  if (existed != nullptr) *existed = !removed.is_null();
+  retire_replaced(removed);
+  return Status::ok();
+}
+
+Result<StoredRecord> Table::find(Bytes key) const { return find_record(view_, tree_, key); }
+
+StoredRecord Table::stored_record(BlockRef record) const {
+  return read_stored_record(view_, record).value();
+}
+
+bool Table::has_node_reserve() const {
+  return memory_.reserve_holds(nodes_for_change(tree_.height));
+}
+
+BlockRef Table::seal_batch(uint64_t last_revision, uint64_t epoch, const LogPosition& log) {
+  SMALL_DB_ASSERT(batch_is_open_ && last_revision + 1 >= first_revision_);
+  const BlockRef ref = memory_.new_root_block();
+  auto* block = new (view_.at(ref).data()) RootBlock;
+  block->root.revision = last_revision;
+  block->root.tree = tree_.root.word();
+  block->root.tree_height = tree_.height;
+  block->root.keys = keys_;
+  block->root.data_bytes = data_bytes_;
+  block->root.epoch = epoch;
+  block->root.log = log;
+  block->batch = memory_.batch();
+  block->seal = root_seal(ref);
+  batch_is_open_ = false;
+  last_batch_ = memory_.batch();
+  revision_max_ = std::max(revision_max_, last_revision);
+  reclaimer_.add_root({ref, last_batch_, revision_max_});
+  show_memory();
+  return ref;
+}
+
+const Root* Table::published() const {
+  const auto word = region_.header().published_root.load();
+  const RootBlock* block = root_at(view_, BlockRef::from_word(word));
+  return block == nullptr ? nullptr : &block->root;
+}
+
+void Table::retire_replaced(BlockRef record) {
+  if (record.is_null()) return;
+  count_record(record, false);
+  reclaimer_.retire_record(record);
+}
+
+void Table::count_record(BlockRef ref, bool added) {
+  const Result<StoredRecord> record = read_stored_record(view_, ref);
+  if (!record.is_ok()) return;  // a damaged one that is being replaced
+  const uint64_t bytes = record.value().key.size() + record.value().value.bytes();
+  keys_ += added ? 1 : -1;
+  data_bytes_ += added ? bytes : -bytes;
+}
+
+void Table::show_memory() const {
+  region_.header().arena_used_bytes.store(arena_.used_bytes(), std::memory_order_relaxed);
+  region_.header().arena_free_bytes.store(arena_.free_bytes(), std::memory_order_relaxed);
+}
+
+void set_root_log(Region region, BlockRef root, const LogPosition& log) noexcept {
+  reinterpret_cast<RootBlock*>(ArenaView(region.arena()).at(root).data())->root.log = log;
+}
+
+void publish_root(Region region, BlockRef root) noexcept {
+  const RootBlock* block = root_at(ArenaView(region.arena()), root);
+  SMALL_DB_ASSERT(block != nullptr);
+  RegionHeader& header = region.header();
+  header.keys.store(block->root.keys, std::memory_order_relaxed);
+  header.revision.store(block->root.revision, std::memory_order_relaxed);
+  // Sequentially consistent, see reader.h; and releases the batch's stores to the readers.
+  header.published_root.store(root.word());
+}
+
+}  // namespace small_db

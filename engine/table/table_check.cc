@@ -1,0 +1,103 @@
+// Table::check(): every granule that is given out is accounted for exactly once.
+//
+// The newest tree, the garbage, the live roots, the reserve and the reserved records are disjoint,
+// and together they are what the arena has given out. Older states reach nothing else.
+#include <vector>
+
+#include "engine/table/table.h"
+#include "engine/table/tree_check.h"
+
+namespace small_db {
+
+class TableCheck {
+ public:
+  explicit TableCheck(const Table& table)
+      : table_(table), accounted_(table.arena_.granules(), false) {}
+
+  Status run() {
+    SMALL_DB_RETURN_IF_ERROR(table_.arena_.check());
+    SMALL_DB_RETURN_IF_ERROR(account_newest());
+    SMALL_DB_RETURN_IF_ERROR(account_garbage());
+    for (const BlockRef node : table_.memory_.reserve()) SMALL_DB_RETURN_IF_ERROR(account(node));
+    for (const BlockRef record : table_.reserved_) SMALL_DB_RETURN_IF_ERROR(account(record));
+    for (const Reclaimer::LiveRoot& root : table_.reclaimer_.roots()) {
+      SMALL_DB_RETURN_IF_ERROR(account(root.ref));
+    }
+    for (const Reclaimer::LiveRoot& root : table_.reclaimer_.roots()) {
+      SMALL_DB_RETURN_IF_ERROR(check_older(root));
+    }
+    for (uint64_t granule = 1; granule < accounted_.size(); ++granule) {
+      if (accounted_[granule] != table_.arena_.is_given_out(granule)) {
+        return {Code::kCorruption, "check: lost granule"};
+      }
+    }
+    return Status::ok();
+  }
+
+ private:
+  Status account_newest() {
+    TreeCheck check(table_.view_, [this](BlockRef block) { return account(block); });
+    SMALL_DB_RETURN_IF_ERROR(check.run(table_.tree_));
+    const bool counted = check.keys() == table_.keys_ && check.data_bytes() == table_.data_bytes_;
+    return counted ? Status::ok() : Status(Code::kCorruption, "check: counts");
+  }
+
+  Status account_garbage() {
+    Status status;
+    table_.reclaimer_.for_each_garbage([&](BlockRef block) {
+      if (status.is_ok()) status = account(block);
+    });
+    return status;
+  }
+
+  Status check_older(const Reclaimer::LiveRoot& live) {
+    const RootBlock* root = root_at(table_.view_, live.ref);
+    if (root == nullptr || root->batch != live.batch) return {Code::kCorruption, "check: root"};
+    TreeCheck check(table_.view_, [this](BlockRef block) { return require_accounted(block); });
+    SMALL_DB_RETURN_IF_ERROR(check.run(root->tree()));
+    const bool counted =
+        check.keys() == root->root.keys && check.data_bytes() == root->root.data_bytes;
+    return counted ? Status::ok() : Status(Code::kCorruption, "check: root's counts");
+  }
+
+  Status account(BlockRef block) {
+    return for_each_part(block, [this](uint64_t granule) {
+      if (accounted_[granule]) return false;
+      accounted_[granule] = true;
+      return true;
+    });
+  }
+
+  Status require_accounted(BlockRef block) {
+    return for_each_part(block, [this](uint64_t granule) { return accounted_[granule] == true; });
+  }
+
+  // Calls visit(granule) for each granule of the block and of its extents, if it has any.
+  template <typename Visit>
+  Status for_each_part(BlockRef block, Visit&& visit) {
+    Status status = visit_granules(block, visit);
+    if (!status.is_ok() || !block.has_extents()) return status;
+    const Result<StoredRecord> record = read_stored_record(table_.view_, block);
+    if (!record.is_ok()) return record.status();
+    SMALL_DB_RETURN_IF_ERROR(record.value().value.for_each_extent([&](BlockRef extent) {
+      if (status.is_ok()) status = visit_granules(extent, visit);
+    }));
+    return status;
+  }
+
+  template <typename Visit>
+  Status visit_granules(BlockRef block, Visit&& visit) {
+    if (table_.view_.at(block).empty()) return {Code::kCorruption, "check: reference"};
+    for (uint64_t i = 0; i < block.granules(); ++i) {
+      if (!visit(block.granule() + i)) return {Code::kCorruption, "check: granule twice"};
+    }
+    return Status::ok();
+  }
+
+  const Table& table_;
+  std::vector<bool> accounted_;
+};
+
+Status Table::check() const { return TableCheck(*this).run(); }
+
+}  // namespace small_db
