@@ -33,6 +33,7 @@ lint_nginx_headers() {
 lint_tidy() {
   cmake --preset clang -DSMALL_DB_PCH=OFF -B build/tidy >/dev/null
   run-clang-tidy -quiet -p build/tidy -j "$jobs" "^$root/(engine|ngx_module/api)/" 2>&1 |
+    sed 's/\x1b\[[0-9;]*m//g' |
     { grep -vE '^([0-9]+ warnings? generated|clang-tidy-14 |Suppressed |Use -header-filter)' || true; }
 }
 

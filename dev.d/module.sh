@@ -49,14 +49,16 @@ module_build() {
   say "built ${module_file#"$root"/}"
 }
 
-# Compiles all objects as --add-module would; nginx-dev has no sources to link a whole nginx from.
+# Checks that --add-module configures and that all our sources compile as part of that nginx.
+# nginx-dev has no sources to link a whole nginx from, and the dynamic build has made the same code.
 module_build_static() {
   module_configure static
   local build=$root/build/nginx-static objects
   objects=$(sed -n "s#^\($build/addon/[^:]*\.o\):.*#\1#p" "$build/Makefile")
   [ -n "$objects" ] || { say "no objects in the Makefile"; return 1; }
   # shellcheck disable=SC2086
-  make --no-print-directory -s -j "$jobs" -C "$nginx_source" -f "$build/Makefile" $objects
+  make --no-print-directory -s -j "$jobs" -C "$nginx_source" -f "$build/Makefile" \
+    CC="${CC:-cc} -fsyntax-only" $objects
 }
 
 # The module exports what nginx looks up, and nothing that other modules could bind to; and what it
