@@ -33,17 +33,37 @@ ngx_int_t refuse(ngx_http_request_t* r, const Problem& problem) noexcept {
   return discarded == NGX_OK ? send_problem(r, problem) : discarded;
 }
 
-// The raw path is what the client sent, and belongs to the request only while nothing was
-// rewritten; parse_target refuses without it what cannot be told from r->uri.
+// What the client sent, while it still belongs to the request: rewrites, internal redirects and
+// subrequests put another path into its place.
+std::string_view raw_path(const ngx_http_request_t* r) noexcept {
+  return r == r->main && r->valid_unparsed_uri ? text_of(r->unparsed_uri) : std::string_view();
+}
+
+// True for MOUNT/kv, whose key is a parameter, which nginx leaves as it was sent.
+bool has_key_parameter(const ngx_http_request_t* r, std::string_view mount) noexcept {
+  const std::string_view uri = text_of(r->uri);
+  while (!mount.empty() && mount.back() == '/') mount.remove_suffix(1);
+  return uri.starts_with(mount) && uri.substr(mount.size()) == "/kv";
+}
+
+// In a path that was rewritten, slashes are merged and segments resolved: which bytes the key had
+// can't be told any more.
 std::optional<Problem> find_target(ngx_http_request_t* r, const LocationConf& location,
                                    Target* target) noexcept {
   RequestTarget request;
-  if (r == r->main && r->valid_unparsed_uri) request.raw = text_of(r->unparsed_uri);
+  request.raw = raw_path(r);
   request.normalised = text_of(r->uri);
   request.args = text_of(r->args);
   request.mount = text_of(location.mount);
   request.key_bytes_max = location.store->max_key_size;
-  return parse_target(request, target);
+  auto problem = parse_target(request, target);
+  if (problem || !request.raw.empty() || target->route != Route::kItem ||
+      has_key_parameter(r, request.mount)) {
+    return problem;
+  }
+  return make_problem(ProblemKind::kAmbiguousPath,
+                      {"nginx rewrote the path or runs a subrequest, so the bytes of the key are "
+                       "lost; name it as kv?key=KEY"});
 }
 
 ngx_int_t handle_health(ngx_http_request_t* r, const Region& region) noexcept {

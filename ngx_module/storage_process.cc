@@ -81,8 +81,4 @@ void stop_all_storage() noexcept {
   running().clear();
 }
 
-void stop_storage(const RegionHeader* region) noexcept {
-  std::erase_if(running(), [region](const auto& storage) { return storage->region == region; });
-}
-
 }  // namespace small_db

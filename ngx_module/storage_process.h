@@ -19,8 +19,7 @@ ngx_int_t add_data_path(ngx_conf_t* cf, StoreConf* store) noexcept;
 // reason is logged, and trying again later may help.
 bool start_storage(StoreConf* store) noexcept;
 
-// Stops the threads of every store of this process, or of the one with this region.
+// Stops the threads of every store of this process.
 void stop_all_storage() noexcept;
-void stop_storage(const RegionHeader* region) noexcept;
 
 }  // namespace small_db

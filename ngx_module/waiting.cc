@@ -126,11 +126,11 @@ void answer_wait(const WriteOutcome& outcome) noexcept {
   if (wait != nullptr) finish(wait, outcome.code);
 }
 
-void abort_waits(const Client* client) noexcept {
+void abort_waits() noexcept {
   // By index: an answer may run what opens new waits.
   for (size_t i = 0; i < table().all().size(); ++i) {
     Wait* wait = table().all()[i];
-    if (wait->cookie != 0 && wait->client == client) finish(wait, Code::kOutcomeUnknown);
+    if (wait->cookie != 0) finish(wait, Code::kOutcomeUnknown);
   }
 }
 

@@ -31,8 +31,8 @@ void cancel_wait(uint64_t cookie) noexcept;
 // free.
 void answer_wait(const WriteOutcome& outcome) noexcept;
 
-// Answers every request that waits on `client` with "outcome unknown".
-void abort_waits(const Client* client) noexcept;
+// Answers every request that waits with "outcome unknown".
+void abort_waits() noexcept;
 
 // True while a request waits.
 bool anyone_waits() noexcept;

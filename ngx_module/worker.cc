@@ -35,7 +35,6 @@ std::vector<Attachment>& attachments() noexcept {
   return *list;
 }
 
-// The client may be dropped by what an answer runs into, never in here: only init_module does it.
 void drain(Client& client) noexcept {
   WriteOutcome outcome;
   do {
@@ -97,29 +96,22 @@ Client* attach(const StoreConf& store) noexcept {
   return attached;
 }
 
-bool is_configured(const ngx_cycle_t* cycle, const RegionHeader* region) noexcept {
-  for (const StoreConf* store : stores_of(cycle)) {
-    if (&store->region.header() == region) return true;
-  }
-  return false;
-}
-
-// A reload with `master_process off`: the same process goes on with another configuration, and
-// nginx is about to unmap the zones that it lacks.
-void follow_single_process_reload(const ngx_cycle_t* cycle) noexcept {
-  std::erase_if(attachments(), [cycle](const Attachment& attachment) {
-    if (is_configured(cycle, attachment.region)) return false;
-    stop_storage(attachment.region);
-    abort_waits(attachment.client.get());
-    return true;
-  });
-  for (StoreConf* store : stores_of(cycle)) start_storage(store);
+void let_stores_go() noexcept {
+  stop_all_storage();  // none runs in a worker
+  attachments().clear();
 }
 
 }  // namespace
 
 ngx_int_t init_module(ngx_cycle_t* cycle) noexcept {
-  if (process_state == ProcessState::kActive) follow_single_process_reload(cycle);
+  if (process_state != ProcessState::kActive) return NGX_OK;
+  // A reload with `master_process off`, after which nginx itself serves no connection any more; it
+  // is about to unmap the zones that the new configuration lacks.
+  ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                "small_db: with master_process off, stores end at a reload: restart nginx");
+  abort_waits();
+  let_stores_go();
+  process_state = ProcessState::kOff;
   return NGX_OK;
 }
 
@@ -144,8 +136,7 @@ ngx_int_t init_process(ngx_cycle_t* cycle) noexcept {
 }
 
 void exit_process(ngx_cycle_t*) noexcept {
-  stop_all_storage();  // none runs in a worker
-  attachments().clear();
+  let_stores_go();
   process_state = ProcessState::kOutside;
 }
 
