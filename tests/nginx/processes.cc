@@ -1,0 +1,67 @@
+#include "tests/nginx/processes.h"
+
+#include <dirent.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+namespace small_db::testing {
+namespace {
+
+struct ProcessStat {
+  char state = 'X';
+  pid_t parent = 0;
+};
+
+// Fields 3 and 4 of /proc/PID/stat (proc(5)). The name before them may hold anything, so they are
+// looked for behind its last parenthesis.
+ProcessStat read_stat(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  const size_t name_end = line.rfind(')');
+  ProcessStat stat;
+  if (name_end == std::string::npos) return stat;
+  std::istringstream(line.substr(name_end + 1)) >> stat.state >> stat.parent;
+  return stat;
+}
+
+bool lives(const ProcessStat& stat) { return stat.state != 'X' && stat.state != 'Z'; }
+
+}  // namespace
+
+bool poll_until(const std::function<bool()>& condition, int timeout_ms) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> children;
+  DIR* proc = opendir("/proc");
+  while (const dirent* entry = readdir(proc)) {
+    const pid_t pid = std::atoi(entry->d_name);
+    if (pid <= 0) continue;
+    const ProcessStat stat = read_stat(pid);
+    if (stat.parent == parent && lives(stat)) children.push_back(pid);
+  }
+  closedir(proc);
+  return children;
+}
+
+std::string title_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
+  std::string title;
+  std::getline(file, title, '\0');
+  return title;
+}
+
+bool is_running(pid_t pid) { return lives(read_stat(pid)); }
+
+}  // namespace small_db::testing
