@@ -1,58 +1,101 @@
 // What a worker process calls: reads from shared memory, writes through its slot's rings. One
-// Client per process and store, one thread. No call blocks or makes a system call, but for waking
-// the owner when it sleeps.
+// Client per process and store, one thread. No call blocks; the only system call is waking the
+// owner when it sleeps.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <unordered_map>
+#include <vector>
 
+#include "engine/record/record.h"
 #include "engine/shm/region.h"
+#include "engine/shm/slot.h"
+#include "engine/shm/submission_ring.h"
 #include "engine/table/reader.h"
 
 namespace small_db {
 
+// How a submitted write ended.
 struct WriteOutcome {
   uint64_t cookie = 0;    // as given at submit
-  Code code = Code::kOk;  // kOk: durable. kNoMemory, kNoDiskSpace, kReadOnly, kUnavailable: not
-                          // done. kOutcomeUnknown: may be durable or not.
+  Code code = Code::kOk;  // kOk: durable. kOutcomeUnknown: durable or not. Anything else: not done.
   uint64_t revision = 0;  // of the commit, when kOk
 };
 
 class Client {
  public:
-  // Claims a slot. Errors: kOverloaded when none is free (try again later), kWrongFormat.
+  // Claims a slot. Errors: kOverloaded when none is free (try again later).
   static Result<std::unique_ptr<Client>> attach(Region region);
   ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
 
   // The index of the bell that the owner rings for this client.
-  uint32_t slot() const noexcept;
+  uint32_t slot() const noexcept { return slot_.index; }
 
   StoreState state() const noexcept;
 
-  // A consistent state to read from. Errors: kUnavailable when nothing is loaded, kOverloaded when
-  // all pins are taken.
+  // A consistent state to read from, held until destroyed.
+  // Errors: kUnavailable when nothing is loaded, kOverloaded when all pins are taken.
   Result<Snapshot> snapshot() noexcept;
 
-  // Submits a write. Its outcome comes from poll() under `cookie`, unless cancelled.
-  // put: `value` must stay valid until then, or until cancel(cookie) (long values are streamed from
-  // it). expires_at_ms: Unix time in milliseconds, 0 for never. Errors: kUnavailable, kReadOnly,
-  // kNoDiskSpace by the store's state; kOverloaded when the ring is full; kTooLarge,
-  // kInvalidArgument by the engine's limits. Nothing was submitted then.
+  // Submits a write. Its outcome comes from poll() under `cookie`, which must be unique for the
+  // life of the client. put: `value` must stay valid until then, or until cancel(cookie): a long
+  // value is streamed from it. expires_at_ms: Unix time in milliseconds, 0 for never. Errors:
+  // kUnavailable or kReadOnly by the store's state; kOverloaded when the ring is full;
+  // kInvalidArgument and kTooLarge by the engine's limits. Nothing was submitted then.
   Status put(uint64_t cookie, Bytes key, Bytes value, uint64_t expires_at_ms);
   Status erase(uint64_t cookie, Bytes key);
 
-  // Forgets the request: poll() never reports it. It may commit all the same.
+  // Forgets the request: poll() never reports it. It may commit all the same, unless its value is
+  // not all sent.
   void cancel(uint64_t cookie);
 
-  // Takes the next outcome, if there is one; also feeds streams. Call until it returns false, then
-  // prepare_sleep(); if that returns false, poll again.
+  // Takes the next outcome into *outcome, if there is one; else feeds streams and returns false.
+  // Call until it returns false, then prepare_sleep().
   bool poll(WriteOutcome* outcome);
 
-  // Asks for the bell. False: something came meanwhile.
+  // Asks for the bell. False: something came meanwhile, poll again.
   bool prepare_sleep();
 
-  // Requests submitted and not yet answered.
-  uint32_t in_flight() const noexcept;
+  // Requests submitted and not yet answered, cancelled ones included.
+  uint32_t in_flight() const noexcept { return static_cast<uint32_t>(in_flight_.size()); }
+
+ private:
+  // A request that the owner has not answered. A stream's value is sent as the ring has room.
+  struct InFlight {
+    uint64_t sequence = 0;
+    bool cancelled = false;
+    bool streaming = false;
+  };
+  struct Stream {
+    uint64_t sequence = 0;
+    uint64_t cookie = 0;
+    Bytes rest;  // what is not sent yet
+    bool cancelled = false;
+  };
+
+  Client(Region region, ClaimedSlot slot);
+
+  Status check_writable(Bytes key) const noexcept;
+  Status submit_record(uint64_t cookie, const RecordView& record);
+  Status begin_stream(uint64_t cookie, const RecordView& record);
+  void note_submitted(uint64_t cookie, bool streaming);
+  void feed_streams();
+  bool feed(Stream& stream);
+  void end_stream(uint64_t sequence);
+  bool can_feed();
+  size_t chunk_bytes(const Stream& stream) const noexcept;
+
+  Region region_;
+  ClaimedSlot slot_;
+  SlotPins pins_;
+  SubmissionProducer producer_;
+  uint32_t in_flight_max_;
+  uint64_t next_sequence_ = 1;
+  std::unordered_map<uint64_t, InFlight> in_flight_;  // by cookie
+  std::vector<Stream> streams_;                       // oldest first
 };
 
 }  // namespace small_db

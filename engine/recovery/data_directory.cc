@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kVersionName = "version";
 constexpr std::string_view kNewVersionName = "newVersion";
+constexpr std::string_view kVersionTemporaryName = "version.tmp";
 constexpr std::string_view kLogPrefix = "logfile.";
 constexpr std::string_view kCheckpointPrefix = "checkpoint.";
 constexpr size_t kVersionBytesMax = 21;  // the digits of 2^64 - 1 and a newline
@@ -150,20 +151,31 @@ Result<DirectoryListing> list_data_directory(Directory& directory) {
   return listing;
 }
 
-Status write_version(Directory& directory, uint64_t generation) {
-  {
-    Result<std::unique_ptr<File>> file = directory.open(kNewVersionName, OpenMode::kCreate);
-    if (!file.is_ok()) return file.status();
-    const std::string text = std::to_string(generation) + "\n";
-    SMALL_DB_RETURN_IF_ERROR(file.value()->write_at(0, as_bytes(text)));
-    SMALL_DB_RETURN_IF_ERROR(file.value()->sync_data());
-  }
-  SMALL_DB_RETURN_IF_ERROR(directory.sync());
-  return finish_new_version(directory);
+namespace {
+
+// The file with the version's text, durable under the name as far as sync of the directory goes.
+Status write_version_file(Directory& directory, std::string_view name, uint64_t generation) {
+  Result<std::unique_ptr<File>> file = directory.open(name, OpenMode::kCreate);
+  if (!file.is_ok()) return file.status();
+  const std::string text = std::to_string(generation) + "\n";
+  SMALL_DB_RETURN_IF_ERROR(file.value()->write_at(0, as_bytes(text)));
+  return file.value()->sync_data();
 }
 
-Status finish_new_version(Directory& directory) {
+}  // namespace
+
+Status write_version(Directory& directory, uint64_t generation) {
+  SMALL_DB_RETURN_IF_ERROR(write_version_file(directory, kNewVersionName, generation));
+  SMALL_DB_RETURN_IF_ERROR(directory.sync());
   SMALL_DB_RETURN_IF_ERROR(directory.rename(kNewVersionName, kVersionName));
+  return directory.sync();
+}
+
+Status adopt_new_version(Directory& directory, uint64_t generation) {
+  SMALL_DB_RETURN_IF_ERROR(write_version_file(directory, kVersionTemporaryName, generation));
+  SMALL_DB_RETURN_IF_ERROR(directory.rename(kVersionTemporaryName, kVersionName));
+  SMALL_DB_RETURN_IF_ERROR(directory.sync());
+  SMALL_DB_RETURN_IF_ERROR(directory.remove(kNewVersionName));
   return directory.sync();
 }
 

@@ -79,7 +79,9 @@ Result<DirectoryListing> list_data_directory(Directory& directory);
 
 // Makes `generation` the one in force: the five steps above.
 Status write_version(Directory& directory, uint64_t generation);
-// The last two of them.
-Status finish_new_version(Directory& directory);
+// Puts a `newVersion` of an interrupted switch in force. A process that was killed may have left it
+// in the page cache alone: it is written again, as version.tmp, and goes only when the new
+// `version` is durable.
+Status adopt_new_version(Directory& directory, uint64_t generation);
 
 }  // namespace small_db

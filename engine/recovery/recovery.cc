@@ -84,7 +84,7 @@ Status settle_log(Directory& directory, const LogReplay& replay, Recovered* reco
 
 Status settle_directory(Directory& directory, const DirectoryListing& listing, OpenAction action) {
   if (action == OpenAction::kUseNewVersion) {
-    SMALL_DB_RETURN_IF_ERROR(finish_new_version(directory));
+    SMALL_DB_RETURN_IF_ERROR(adopt_new_version(directory, listing.new_version_generation));
   } else if (listing.new_version != VersionState::kMissing) {
     SMALL_DB_RETURN_IF_ERROR(directory.remove("newVersion"));
   }

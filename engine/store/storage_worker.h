@@ -24,7 +24,7 @@ class StorageWorker {
   // Starts the threads, all signals blocked in them. They wait for the directory's lock, recover,
   // and serve. Whatever goes wrong there ends in a state of the region and a line in the log, never
   // in an exit.
-  Status start();
+  void start();
 
   // Finishes the batch at hand, seals the log, lets the region and the lock go, joins the threads.
   // Bounded by the syncs in flight. Requests that are still in the rings stay there for the next
@@ -33,7 +33,7 @@ class StorageWorker {
 
  private:
   struct Threads;
-  std::unique_ptr<Threads> threads_;
+  std::shared_ptr<Threads> threads_;
 };
 
 }  // namespace small_db

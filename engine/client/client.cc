@@ -1,0 +1,188 @@
+#include "engine/client/client.h"
+
+#include <algorithm>
+
+#include "engine/record/record.h"
+#include "engine/shm/completion_ring.h"
+#include "engine/shm/doorbell.h"
+
+namespace small_db {
+
+Result<std::unique_ptr<Client>> Client::attach(Region region) {
+  Result<ClaimedSlot> slot = claim_slot(region);
+  if (!slot.is_ok()) return slot.status();
+  return std::unique_ptr<Client>(new Client(region, slot.value()));
+}
+
+Client::Client(Region region, ClaimedSlot slot)
+    : region_(region),
+      slot_(slot),
+      pins_(region, slot.index),
+      producer_(region, slot.index),
+      // Every request in flight has a place for its completion; a quarter is left for the second
+      // answer that a refused stream may get (to its begin and to its end).
+      in_flight_max_(region.header().completion_count / 4 * 3) {
+  ring_doorbell(region_);  // the claim asked for a sweep
+}
+
+Client::~Client() {
+  release_slot(region_, slot_);
+  ring_doorbell(region_);
+}
+
+StoreState Client::state() const noexcept {
+  // Pairs with the release in Region::set_state.
+  return static_cast<StoreState>(region_.header().state.load(std::memory_order_acquire));
+}
+
+Result<Snapshot> Client::snapshot() noexcept { return Snapshot::take(pins_); }
+
+Status Client::check_writable(Bytes key) const noexcept {
+  switch (state()) {
+    case StoreState::kServing:
+      break;
+    case StoreState::kReadOnly:
+      return {Code::kReadOnly, "client: submit"};
+    default:
+      return {Code::kUnavailable, "client: submit"};
+  }
+  if (key.empty()) return {Code::kInvalidArgument, "client: empty key"};
+  if (key.size() > kKeyBytesMax) return {Code::kTooLarge, "client: key"};
+  if (in_flight_.size() >= in_flight_max_) return {Code::kOverloaded, "client: requests in flight"};
+  return Status::ok();
+}
+
+Status Client::put(uint64_t cookie, Bytes key, Bytes value, uint64_t expires_at_ms) {
+  SMALL_DB_RETURN_IF_ERROR(check_writable(key));
+  if (value.size() > kValueBytesMax) return {Code::kTooLarge, "client: value"};
+  RecordView record;
+  record.type = RecordType::kPut;
+  record.expires_at_ms = expires_at_ms;
+  record.key = key;
+  record.value = value;
+  if (record_bytes(record) <= producer_.payload_bytes_max()) return submit_record(cookie, record);
+  return begin_stream(cookie, record);
+}
+
+Status Client::erase(uint64_t cookie, Bytes key) {
+  SMALL_DB_RETURN_IF_ERROR(check_writable(key));
+  RecordView record;
+  record.type = RecordType::kDelete;
+  record.key = key;
+  if (record_bytes(record) > producer_.payload_bytes_max()) return {Code::kTooLarge, "client: key"};
+  return submit_record(cookie, record);
+}
+
+Status Client::submit_record(uint64_t cookie, const RecordView& record) {
+  std::byte* payload = producer_.reserve(record_bytes(record));
+  if (payload == nullptr) return {Code::kOverloaded, "client: ring"};
+  encode_record(record, payload);
+  producer_.publish(SubmissionKind::kOperation, next_sequence_, cookie);
+  note_submitted(cookie, false);
+  ring_doorbell(region_);
+  return Status::ok();
+}
+
+Status Client::begin_stream(uint64_t cookie, const RecordView& record) {
+  const size_t bytes = record_prefix_bytes(record.key.size(), record.expires_at_ms != 0);
+  if (bytes > producer_.payload_bytes_max()) return {Code::kTooLarge, "client: key"};
+  std::byte* payload = producer_.reserve(bytes);
+  if (payload == nullptr) return {Code::kOverloaded, "client: ring"};
+  encode_record_prefix(record, static_cast<uint32_t>(record.value.size()), payload);
+  producer_.publish(SubmissionKind::kStreamBegin, next_sequence_, cookie);
+  streams_.push_back({next_sequence_, cookie, record.value, false});
+  note_submitted(cookie, true);
+  feed_streams();
+  ring_doorbell(region_);
+  return Status::ok();
+}
+
+void Client::note_submitted(uint64_t cookie, bool streaming) {
+  const bool fresh = in_flight_.emplace(cookie, InFlight{next_sequence_, false, streaming}).second;
+  SMALL_DB_ASSERT(fresh);
+  ++next_sequence_;
+}
+
+void Client::cancel(uint64_t cookie) {
+  const auto found = in_flight_.find(cookie);
+  if (found == in_flight_.end() || found->second.cancelled) return;
+  found->second.cancelled = true;
+  if (!found->second.streaming) return;
+  // The value goes away with the caller: what is not sent never will be. The owner answers an abort
+  // like any other request, so that the place in flight is given back in one way only.
+  const auto stream = std::find_if(streams_.begin(), streams_.end(), [&](const Stream& s) {
+    return s.sequence == found->second.sequence;
+  });
+  if (stream == streams_.end()) return;
+  stream->rest = {};
+  stream->cancelled = true;
+  feed_streams();
+}
+
+bool Client::poll(WriteOutcome* outcome) {
+  while (std::optional<Completion> completion = take_completion(region_, slot_.index)) {
+    const auto found = in_flight_.find(completion->cookie);
+    // A new owner may repeat the answers of one that died between answering and releasing the ring.
+    if (found == in_flight_.end() || found->second.sequence != completion->sequence) continue;
+    const InFlight request = found->second;
+    in_flight_.erase(found);
+    if (request.streaming) end_stream(request.sequence);
+    if (request.cancelled) continue;
+    outcome->cookie = completion->cookie;
+    outcome->code = static_cast<Code>(completion->code);
+    outcome->revision = completion->revision;
+    return true;
+  }
+  if (!streams_.empty()) feed_streams();
+  return false;
+}
+
+bool Client::prepare_sleep() { return !want_bell(region_, slot_.index) && !can_feed(); }
+
+void Client::end_stream(uint64_t sequence) {
+  std::erase_if(streams_, [&](const Stream& stream) { return stream.sequence == sequence; });
+}
+
+bool Client::can_feed() {
+  return std::any_of(streams_.begin(), streams_.end(), [&](const Stream& stream) {
+    return producer_.reserve(chunk_bytes(stream)) != nullptr;
+  });
+}
+
+// A chunk takes at most an eighth of the ring, so that short requests pass between the chunks of
+// long ones.
+size_t Client::chunk_bytes(const Stream& stream) const noexcept {
+  return std::min(stream.rest.size(), producer_.payload_bytes_max() / 2);
+}
+
+void Client::feed_streams() {
+  bool fed = false;
+  for (auto stream = streams_.begin(); stream != streams_.end();) {
+    const size_t before = stream->rest.size();
+    const bool done = feed(*stream);
+    fed = fed || done || stream->rest.size() != before;
+    stream = done ? streams_.erase(stream) : stream + 1;
+  }
+  if (fed) ring_doorbell(region_);
+}
+
+// Sends as much of the stream as the ring takes. True when nothing of it is left to send.
+bool Client::feed(Stream& stream) {
+  for (;;) {
+    const size_t bytes = chunk_bytes(stream);
+    std::byte* payload = producer_.reserve(bytes);
+    if (payload == nullptr) return false;
+    if (stream.cancelled) {
+      producer_.publish(SubmissionKind::kStreamAbort, stream.sequence, stream.cookie);
+      return true;
+    }
+    copy_bytes(payload, stream.rest.first(bytes));
+    stream.rest = stream.rest.subspan(bytes);
+    const bool last = stream.rest.empty();
+    producer_.publish(last ? SubmissionKind::kStreamEnd : SubmissionKind::kStreamChunk,
+                      stream.sequence, stream.cookie);
+    if (last) return true;
+  }
+}
+
+}  // namespace small_db

@@ -1,0 +1,47 @@
+// One group commit on its way: made by the commit thread, written, published and answered by the
+// sync thread. Never in two threads at once: the hand-over between them orders everything in it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/shm/region.h"
+#include "engine/table/memory.h"
+#include "engine/wal/frame_builder.h"
+
+namespace small_db {
+
+// What one request of a slot will be told when the batch is done.
+struct Answer {
+  uint32_t slot = 0;
+  Completion completion{};
+  bool committed_here = false;  // belongs to a request of the frame
+};
+
+// How far a slot's submissions may be given back when the batch is done.
+struct Release {
+  uint32_t slot = 0;
+  uint64_t position = 0;
+};
+
+struct Batch {
+  FrameBuilder frame;  // empty when nothing of the batch changes the store
+  std::vector<Answer> answers;
+  std::vector<Release> releases;  // the last one of a slot counts
+  BlockRef root;                  // the state after the batch; null when the frame is empty
+  uint64_t last_revision = 0;
+
+  bool has_frame() const noexcept { return frame.requests() != 0; }
+  bool has_work() const noexcept { return !answers.empty() || !releases.empty(); }
+
+  // Starts an empty batch, whose first commit gets `first_revision`, for the log with `log_seed`.
+  void reset(uint64_t first_revision, uint32_t log_seed) {
+    frame.reset(first_revision, log_seed);
+    answers.clear();
+    releases.clear();
+    root = BlockRef();
+    last_revision = 0;
+  }
+};
+
+}  // namespace small_db

@@ -1,0 +1,158 @@
+#include "engine/committer/committer.h"
+
+#include "engine/shm/completion_ring.h"
+
+namespace small_db {
+namespace {
+
+// A counter with one writer.
+void add_relaxed(std::atomic<uint64_t>& counter, uint64_t amount) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Committer::Committer(Region region, Table& table, WorkerBells& bells, Clock& clock,
+                     const CommitterOptions& options)
+    : region_(region),
+      table_(table),
+      bells_(bells),
+      clock_(clock),
+      options_(options),
+      intake_(region),
+      pending_(region.slot_count()) {}
+
+void Committer::start(LogWriter* log, uint64_t revision, uint64_t epoch, KnownRequests known) {
+  next_revision_ = revision + 1;
+  durable_revision_ = revision;
+  epoch_ = epoch;
+  known_ = std::move(known);
+  log_ = log;
+}
+
+void Committer::open(Batch& batch) {
+  batch.reset(next_revision_, log_->seed());
+  // Pairs with the release in publish: who sees the sync ended also sees its root.
+  opened_during_sync_ = batch_in_sync_.load(std::memory_order_acquire);
+  table_.begin_batch(next_revision_);
+  batch_is_open_ = true;
+}
+
+Committer::Drained Committer::drain(Batch& batch) {
+  // A batch without a commit leaves the table as it was: opening it again takes back memory that
+  // came free since.
+  if (!batch_is_open_ || (!batch.has_work() && intake_.ready())) open(batch);
+  while (std::optional<Request> request = intake_.next()) {
+    switch (handle(*request, batch)) {
+      case Step::kFull:
+        return Drained::kFull;
+      case Step::kNoSpace:
+        return Drained::kNoSpace;
+      case Step::kDone:
+        break;
+    }
+    intake_.accept();
+    batch.releases.push_back({request->slot, request->submission.end_position});
+  }
+  return Drained::kAll;
+}
+
+void Committer::seal(Batch& batch) {
+  batch_is_open_ = false;
+  if (!batch.has_frame()) return;
+  batch.last_revision = next_revision_ - 1;
+  batch.root = table_.seal_batch(batch.last_revision, epoch_, LogPosition());
+  batch.frame.finish();
+  const bool reserved = log_->reserve(batch.frame.frame_bytes());
+  SMALL_DB_ASSERT(reserved);  // admit() saw to it
+  batch_in_sync_.store(true, std::memory_order_relaxed);
+}
+
+Status Committer::finish(Batch& batch) {
+  Status status;
+  if (batch.has_frame()) {
+    const LogFilePosition before = log_->position();
+    status = append(batch);
+    if (status.is_ok()) status = log_->sync();
+    if (status.is_ok()) publish(batch, before);
+  }
+  if (!status.is_ok()) revoke_commits(batch, Code::kOutcomeUnknown);
+  complete(batch);
+  return status;
+}
+
+// What the batch was to commit gets another answer.
+void Committer::revoke_commits(Batch& batch, Code code) {
+  for (Answer& answer : batch.answers) {
+    if (!answer.committed_here) continue;
+    answer.completion.code = static_cast<uint32_t>(code);
+    answer.completion.revision = 0;
+  }
+}
+
+Status Committer::append(Batch& batch) {
+  return log_->write(batch.frame, durable_revision_, epoch_, clock_.wall_ms());
+}
+
+void Committer::publish(const Batch& batch, const LogFilePosition& before) {
+  const LogFilePosition after = log_->position();
+  LogPosition log;
+  log.generation = after.generation;
+  log.frame_offset = after.frame_offset;
+  log.end_offset = after.end_offset;
+  log.chain = after.chain;
+  log.previous_chain = before.chain;
+  log.previous_revision = batch.frame.first_revision() - 1;
+  durable_revision_ = batch.last_revision;
+  RegionHeader& header = region_.header();
+  add_relaxed(header.commits, 1);
+  add_relaxed(header.syncs, 1);
+  add_relaxed(header.operations, batch.frame.records());
+  add_relaxed(header.log_bytes, batch.frame.frame_bytes());
+  set_root_log(region_, batch.root, log);
+  publish_root(region_, batch.root);
+  // Pairs with the acquire in open.
+  batch_in_sync_.store(false, std::memory_order_release);
+}
+
+// Answers come before the ring is given back: an owner that takes over in between finds the
+// requests in the ring and in the log, and answers them again; the client drops what it knows
+// already.
+void Committer::complete(const Batch& batch) {
+  for (const Answer& answer : batch.answers) {
+    if (put_completion(region_, answer.slot, pending_[answer.slot], answer.completion)) {
+      ++pending_[answer.slot];
+    }
+  }
+  for (const Release& release : batch.releases) {
+    release_submissions(region_, release.slot, release.position);
+    if (publish_completions(region_, release.slot, pending_[release.slot])) {
+      bells_.ring(release.slot);
+    }
+    pending_[release.slot] = 0;
+  }
+}
+
+Status Committer::write_idle_frame() {
+  idle_.reset(durable_revision_ + 1, log_->seed());
+  idle_.make_idle();
+  idle_.finish();
+  if (!log_->reserve(idle_.frame_bytes())) return Status::ok();  // no space is no harm
+  SMALL_DB_RETURN_IF_ERROR(log_->write(idle_, durable_revision_, epoch_, clock_.wall_ms()));
+  return log_->sync();
+}
+
+Status Committer::refuse_writes(Batch& batch, Code code) {
+  refusal_ = code;
+  revoke_commits(batch, code);
+  next_revision_ = durable_revision_ + 1;
+  streams_.clear();
+  const Status status = table_.rollback();
+  batch_in_sync_.store(false, std::memory_order_relaxed);
+  complete(batch);
+  batch.reset(next_revision_, log_->seed());
+  batch_is_open_ = false;
+  return status;
+}
+
+}  // namespace small_db

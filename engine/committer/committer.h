@@ -1,0 +1,159 @@
+// Turns submissions into durable, visible, answered commits:
+//
+//   drain ─▶ seal ─▶ append ─▶ sync ─▶ publish ─▶ complete
+//   └ commit thread ┘└──────────── sync thread ──────────┘
+//
+// drain evaluates requests in log order against the table's private next state, and adds them to
+// the batch's frame. At most one sealed batch is with the sync thread; drain goes on with the next
+// one meanwhile. A batch becomes visible, and is answered, only after its frame is durable.
+//
+// A failed append or sync is sticky: the batch's outcome is unknown and answered as such, what was
+// built on top of it is dropped, and every later write is refused.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <tuple>
+#include <vector>
+
+#include "engine/committer/batch.h"
+#include "engine/committer/intake.h"
+#include "engine/committer/known_requests.h"
+#include "engine/platform/bells.h"
+#include "engine/platform/clock.h"
+#include "engine/record/record.h"
+#include "engine/table/table.h"
+#include "engine/wal/log_writer.h"
+
+namespace small_db {
+
+struct CommitterOptions {
+  size_t batch_bytes_max = kBatchBytesMax;
+  size_t batch_requests_max = kBatchRequestsMax;
+  size_t log_reserve_bytes = 512 * kKiB;  // of the prepared log space: for deletes alone
+};
+
+// Prepared log space that is kept for frames without requests (IDLE, SEAL).
+inline constexpr uint64_t kMarkFramesBytes = 8 * kSectorBytes;
+
+class Committer {
+ public:
+  Committer(Region region, Table& table, WorkerBells& bells, Clock& clock,
+            const CommitterOptions& options);
+
+  // Goes on behind what recovery found, in `log`. `known`: requests that the log already holds and
+  // whose answers may not have been given; they are answered from it, not executed again.
+  void start(LogWriter* log, uint64_t revision, uint64_t epoch, KnownRequests known);
+
+  // What ended a drain.
+  enum class Drained : uint8_t {
+    kAll,      // nothing is left to read
+    kFull,     // the batch, or the one in sync, must be published first
+    kNoSpace,  // the next request waits for prepared log space
+  };
+
+  // Commit thread: adds what the rings hold to `batch`.
+  Drained drain(Batch& batch);
+
+  // Commit thread: ends the batch. REQUIRES: every earlier sealed batch was finished.
+  void seal(Batch& batch);
+
+  // Sync thread: append, sync, publish, complete. Returns what append or sync returned.
+  Status finish(Batch& batch);
+
+  // Commit thread, no batch with the sync thread: writes an IDLE frame, which proves that all
+  // before it was durable.
+  Status write_idle_frame();
+
+  // Commit thread, after finish() failed: drops `batch`, which was built on the failed one, and all
+  // streams; from now on writes are answered with `code`. REQUIRES: the sync thread has no batch.
+  Status refuse_writes(Batch& batch, Code code);
+
+  // Any thread, told by whoever prepares log space: true while there is none to be had.
+  void set_disk_full(bool full) noexcept { disk_full_.store(full, std::memory_order_release); }
+
+  bool disk_full() const noexcept { return disk_full_.load(std::memory_order_acquire); }
+
+  // The log offset that a request waits for, after kNoSpace. Any thread.
+  uint64_t log_end_wanted() const noexcept {
+    return log_end_wanted_.load(std::memory_order_relaxed);
+  }
+
+  // Commit thread: forgets the unfinished streams of processes that are gone.
+  void drop_orphaned_streams();
+
+  bool ready() { return intake_.ready(); }
+  uint64_t revision() const noexcept { return next_revision_ - 1; }
+
+ private:
+  enum class Step : uint8_t {
+    kDone,     // evaluated, or answered
+    kFull,     // to be asked again when what is sealed, or the batch itself, is published
+    kNoSpace,  // to be asked again when log space is prepared
+  };
+
+  // A put whose value is on its way in chunks, straight into the arena.
+  struct Stream {
+    std::vector<std::byte> prefix;  // header and key, as in the log
+    BlockRef record;
+    uint32_t value_bytes = 0;
+    uint32_t filled_bytes = 0;
+    bool ended = false;
+  };
+  using StreamKey = std::tuple<uint32_t, uint64_t, uint64_t>;  // slot, packed holder, sequence
+  using Streams = std::map<StreamKey, Stream>;
+
+  void open(Batch& batch);
+
+  // requests.cc
+  Step handle(const Request& request, Batch& batch);
+  Step operate(const Request& request, Batch& batch);
+  Status apply(const RecordView& record);
+  Status admit(RecordType type, const Batch& batch);
+  Step refuse_or_wait(const Request& request, Code code, Batch& batch);
+  bool answer_known(const Request& request, Batch& batch);
+  void commit_request(const Request& request, Batch& batch);
+  static void answer(const Request& request, Code code, Batch& batch);
+  uint64_t log_incarnation(SlotHolder holder) const noexcept;
+
+  // streams.cc
+  static StreamKey stream_key(const Request& request) noexcept;
+  Step begin_stream(const Request& request, Batch& batch);
+  void add_chunk(const Request& request);
+  Step end_stream(const Request& request, Batch& batch);
+  Status commit_stream(const Request& request, Stream& stream, Batch& batch);
+  void abort_stream(const Request& request, Batch& batch);
+  void drop_stream(Streams::iterator stream);
+
+  static void revoke_commits(Batch& batch, Code code);
+  Status append(Batch& batch);
+  void publish(const Batch& batch, const LogFilePosition& before);
+  void complete(const Batch& batch);
+
+  Region region_;
+  Table& table_;
+  WorkerBells& bells_;
+  Clock& clock_;
+  const CommitterOptions options_;
+  LogWriter* log_ = nullptr;
+  Intake intake_;
+  Streams streams_;
+  KnownRequests known_;
+
+  uint64_t next_revision_ = 1;
+  uint64_t epoch_ = 0;
+  bool batch_is_open_ = false;
+  bool opened_during_sync_ = false;  // memory that the batch in sync frees was not free at open
+  Code refusal_ = Code::kOk;         // not kOk: every write is answered with it
+
+  std::atomic<bool> disk_full_{false};
+  std::atomic<bool> batch_in_sync_{false};  // from seal to publish
+  std::atomic<uint64_t> log_end_wanted_{0};
+
+  // Sync thread; the commit thread while that has no batch.
+  FrameBuilder idle_{0};
+  uint64_t durable_revision_ = 0;
+  std::vector<uint32_t> pending_;  // by slot: completions put and not yet published
+};
+
+}  // namespace small_db

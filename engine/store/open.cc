@@ -1,0 +1,177 @@
+// How an owner comes to a state that it can serve: from the region that a former owner left, or
+// from the directory. Commit thread, with the directory's lock held.
+#include <unistd.h>
+
+#include <string>
+
+#include "engine/shm/doorbell.h"
+#include "engine/store/store.h"
+
+namespace small_db {
+namespace {
+
+constexpr uint64_t kPinPollUs = 1000;
+
+// Applies what recovery reads to the table, all in one batch.
+class TableSink : public RecoverySink {
+ public:
+  explicit TableSink(Table& table) : table_(table) {}
+
+  Status begin_frame(const FrameView&) override { return Status::ok(); }
+  Status apply(const RecordView& record) override {
+    if (record.revision <= skip_to_) return Status::ok();
+    if (record.type == RecordType::kPut) return table_.put(record);
+    return table_.erase(record.key, record.revision);
+  }
+  Status end_frame(const FrameView&, const LogFilePosition&) override { return Status::ok(); }
+
+  // Records up to this revision are in the table already.
+  void skip_to(uint64_t revision) { skip_to_ = revision; }
+
+ private:
+  Table& table_;
+  uint64_t skip_to_ = 0;
+};
+
+LogPosition root_position(const LogEnd& end) {
+  LogPosition position;
+  position.generation = end.position.generation;
+  position.frame_offset = end.position.end_offset;
+  position.end_offset = end.position.end_offset;
+  position.chain = end.position.chain;
+  position.previous_chain = end.position.chain;
+  position.previous_revision = end.last_revision;
+  return position;
+}
+
+std::string seconds(uint64_t us) {
+  return std::to_string(us / 1000000) + "." + std::to_string(us / 1000 % 1000 + 1000).substr(1) +
+         " s";
+}
+
+}  // namespace
+
+Status Store::open() {
+  RegionHeader& header = region_.header();
+  header.owner_epoch.fetch_add(1, std::memory_order_relaxed);
+  header.owner_pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
+  const bool clean = header.clean.exchange(0, std::memory_order_acquire) != 0;  // pairs with let_go
+  sweep_dead_slots(region_);
+  if (clean && header.published_root.load(std::memory_order_acquire) != 0) {
+    const Status status = take_over();
+    if (status.is_ok()) return status;
+    tell(Severity::kWarning, "the state in memory can't be taken over (" + status.text() +
+                                 "): loading it from the directory");
+  }
+  return load();
+}
+
+Status Store::take_over() {
+  SMALL_DB_RETURN_IF_ERROR(table_.adopt());
+  const Root root = *table_.published();
+  TailStart from;
+  from.position = {root.log.generation, root.log.frame_offset, root.log.frame_offset,
+                   root.log.previous_chain};
+  from.revision = root.log.previous_revision;
+  from.epoch = root.epoch;
+  TableSink sink(table_);
+  sink.skip_to(root.revision);
+  table_.begin_batch(root.revision + 1);
+  RecoveryOptions options;
+  options.now_ms = environment_.clock.wall_ms();
+  Recovered recovered;
+  Refusal refusal;
+  SMALL_DB_RETURN_IF_ERROR(
+      read_tail(environment_.directory, from, sink, options, &recovered, &refusal));
+  if (recovered.last_revision < root.revision)
+    return {Code::kCorruption, "store: published beyond the log"};
+  return start(recovered);
+}
+
+// Readers that a former owner's state still serves keep its memory until they let go.
+void Store::wait_for_pins() {
+  for (uint32_t slot = 0; slot < region_.slot_count(); ++slot) {
+    for (const std::atomic<uint64_t>& pin : region_.slot(slot).pins) {
+      while (pin.load(std::memory_order_acquire) != 0) {  // pairs with the release of the pin
+        DoorbellWait(region_).sleep(kPinPollUs);
+        if (slot_abandoned(region_, slot)) free_slot(region_, slot);
+      }
+    }
+  }
+}
+
+Status Store::load() {
+  const uint64_t started_us = environment_.clock.monotonic_us();
+  RegionHeader& header = region_.header();
+  header.progress_permille.store(0, std::memory_order_relaxed);
+  region_.set_state(StoreState::kLoading, "");
+  header.published_root.store(0, std::memory_order_seq_cst);
+  wait_for_pins();
+  table_.clear();
+  table_.begin_batch(1);
+  TableSink sink(table_);
+  RecoveryOptions options;
+  options.now_ms = environment_.clock.wall_ms();
+  options.progress = [&](const RecoveryProgress& progress) {
+    const uint64_t total = std::max<uint64_t>(progress.bytes_total, 1);
+    header.progress_permille.store(static_cast<uint32_t>(progress.bytes_done * 1000 / total),
+                                   std::memory_order_relaxed);
+  };
+  Recovered recovered;
+  Refusal refusal;
+  Status status = recover(environment_.directory, sink, options, &recovered, &refusal);
+  if (status.is_ok()) status = start(recovered);
+  if (!status.is_ok()) {
+    log_.reset();
+    refuse(status, refusal);
+    return status;
+  }
+  tell(Severity::kNotice,
+       std::string(recovered.initialised ? "made an empty store" : "loaded the store") + ": " +
+           std::to_string(recovered.records) + " records of " + std::to_string(recovered.frames) +
+           " frames up to revision " + std::to_string(recovered.last_revision) + " in " +
+           seconds(environment_.clock.monotonic_us() - started_us));
+  return Status::ok();
+}
+
+// Publishes what the table holds, and goes on with the log.
+Status Store::start(const Recovered& recovered) {
+  if (recovered.torn_tail) {
+    const TornTail& tail = *recovered.torn_tail;
+    tell(Severity::kNotice, tail.file + ": cut off " + std::to_string(tail.bytes) +
+                                " bytes at offset " + std::to_string(tail.offset) +
+                                " that were never acknowledged; saved as " + tail.saved_as);
+  }
+  LogOptions log_options;
+  log_options.prepare_step_bytes = options_.log_prepare_step_bytes;
+  const uint64_t epoch = std::max<uint64_t>(recovered.epoch, 1);
+  Result<std::unique_ptr<LogWriter>> log = LogWriter::open(
+      environment_.directory, recovered.log, epoch, environment_.clock.wall_ms(), log_options);
+  if (!log.is_ok()) return log.status();
+  log_ = std::move(log).value();
+  const BlockRef root =
+      table_.seal_batch(recovered.last_revision, epoch, root_position(recovered.log));
+  publish_root(region_, root);
+  log_used_end_.store(log_->reserved_end(), std::memory_order_release);
+  committer_.start(log_.get(), recovered.last_revision, epoch, KnownRequests(recovered.recent));
+  region_.header().generation.store(recovered.log.position.generation, std::memory_order_relaxed);
+  region_.header().progress_permille.store(1000, std::memory_order_relaxed);
+  region_.set_state(StoreState::kServing, "");
+  // The former owner may have died between taking a wish for the bell and ringing it.
+  for (uint32_t slot = 0; slot < region_.slot_count(); ++slot) {
+    if (slot_holder(region_, slot).is_held()) environment_.bells.ring(slot);
+  }
+  return Status::ok();
+}
+
+void Store::refuse(const Status& status, const Refusal& refusal) {
+  std::string reason = refusal.reason.empty() ? status.text() : refusal.text();
+  if (status.code() == Code::kNoMemory) {
+    reason = "the data does not fit into the store's memory: raise its `memory` and reload";
+  }
+  region_.header().published_root.store(0, std::memory_order_seq_cst);
+  region_.set_state(StoreState::kRefused, reason);
+  tell(Severity::kError, "refusing to serve: " + reason);
+}
+
+}  // namespace small_db

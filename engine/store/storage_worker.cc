@@ -1,0 +1,274 @@
+#include "engine/store/storage_worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "engine/platform/posix_file_system.h"
+#include "engine/shm/doorbell.h"
+#include "engine/store/store.h"
+
+namespace small_db {
+namespace {
+
+constexpr std::chrono::seconds kDiskFullRetry{1};
+
+// A batch this small is written by the commit thread itself: waking the sync thread would cost more
+// than it overlaps.
+constexpr uint32_t kInlineRequestsMax = 4;
+
+// Threads are made with all signals blocked: they are for the process's own thread.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace
+
+// The three threads and what they share. The commit thread keeps it alive: one that waits in the
+// kernel for the directory's lock can't be joined, and may outlive its StorageWorker.
+struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Threads> {
+  Threads(Region region, std::string directory, const StoreOptions& options, WorkerBells& bells,
+          EventLog& log)
+      : region_(region), path_(std::move(directory)), options_(options), bells_(bells), log_(log) {}
+
+  void start();
+  void stop();
+
+ private:
+  // waiting ──▶ owning (the commit thread has the lock)   waiting ──▶ stopped (stop() came first)
+  enum class Phase : uint8_t { kWaiting, kOwning, kStopped };
+
+  void run_commit();
+  void own();
+  void commit_until_stopped();
+  void dispatch();
+  void sleep(Committer::Drained drained);
+  void wait_for_sync();
+  void run_sync();
+  void run_prepare();
+  void end_helpers();
+  void refuse(const Status& status);
+  bool must_let_go() const;
+  bool sync_is_idle() const { return !sync_busy_.load(std::memory_order_acquire); }
+
+  Region region_;
+  const std::string path_;
+  const StoreOptions options_;
+  WorkerBells& bells_;
+  EventLog& log_;
+
+  std::atomic<Phase> phase_{Phase::kWaiting};
+  std::atomic<bool> stopping_{false};
+  std::thread commit_;
+
+  std::unique_ptr<PosixDirectory> directory_;
+  std::unique_ptr<Store> store_;
+  std::thread sync_;
+  std::thread prepare_;
+
+  // The hand-over to the sync thread and back.
+  std::mutex mutex_;
+  std::condition_variable work_;          // for the sync thread: batch_, ending_
+  std::condition_variable done_;          // for the commit thread: sync_busy_
+  std::condition_variable prepare_work_;  // for the preparer: wants_preparation, ending_
+  Batch* batch_ = nullptr;                // guarded by mutex_
+  bool ending_ = false;                   // guarded by mutex_
+  std::atomic<bool> sync_busy_{false};    // set by the commit thread, cleared by the sync thread
+};
+
+StorageWorker::StorageWorker(Region region, std::string directory, const StoreOptions& options,
+                             WorkerBells& bells, EventLog& log)
+    : threads_(std::make_shared<Threads>(region, std::move(directory), options, bells, log)) {}
+
+StorageWorker::~StorageWorker() { stop(); }
+
+void StorageWorker::start() { threads_->start(); }
+
+void StorageWorker::stop() {
+  if (threads_ == nullptr) return;
+  threads_->stop();
+  threads_.reset();
+}
+
+void StorageWorker::Threads::start() {
+  const BlockedSignals blocked;
+  commit_ = std::thread([self = shared_from_this()] { self->run_commit(); });
+}
+
+void StorageWorker::Threads::stop() {
+  stopping_.store(true, std::memory_order_seq_cst);
+  Phase waiting = Phase::kWaiting;
+  if (phase_.compare_exchange_strong(waiting, Phase::kStopped)) {
+    if (commit_.joinable()) commit_.detach();
+    return;
+  }
+  ring_doorbell(region_);
+  if (commit_.joinable()) commit_.join();
+}
+
+void StorageWorker::Threads::run_commit() {
+  Result<std::unique_ptr<PosixDirectory>> directory = PosixDirectory::open(path_);
+  if (!directory.is_ok()) return refuse(directory.status());
+  directory_ = std::move(directory).value();
+  // Asks an owner that lives to let go; the kernel says when it did, or died.
+  region_.header().handover_wanted.store(static_cast<uint32_t>(getpid()),
+                                         std::memory_order_seq_cst);
+  ring_doorbell(region_);
+  Result<std::unique_ptr<DirectoryLock>> lock = directory_->lock("LOCK");
+  Phase waiting = Phase::kWaiting;
+  if (!phase_.compare_exchange_strong(waiting, Phase::kOwning)) return;
+  region_.header().handover_wanted.store(0, std::memory_order_seq_cst);
+  if (!lock.is_ok()) return refuse(lock.status());
+  own();
+}
+
+// With the lock held, which the caller lets go afterwards.
+void StorageWorker::Threads::own() {
+  store_ = std::make_unique<Store>(
+      region_, StoreEnvironment{*directory_, system_clock(), bells_, log_}, options_);
+  if (!store_->open().is_ok()) return;
+  sync_ = std::thread([this] { run_sync(); });
+  prepare_ = std::thread([this] { run_prepare(); });
+  commit_until_stopped();
+  end_helpers();
+  store_->let_go();
+}
+
+bool StorageWorker::Threads::must_let_go() const {
+  const uint32_t successor = region_.header().handover_wanted.load(std::memory_order_seq_cst);
+  return stopping_.load(std::memory_order_seq_cst) ||
+         (successor != 0 && successor != static_cast<uint32_t>(getpid()));
+}
+
+void StorageWorker::Threads::commit_until_stopped() {
+  while (!must_let_go()) {
+    const Committer::Drained drained = store_->drain();
+    if (sync_is_idle()) {
+      if (store_->maintain()) continue;
+      if (store_->has_work()) {
+        dispatch();
+        continue;
+      }
+    }
+    sleep(drained);
+  }
+  wait_for_sync();
+  while (store_->has_work()) {
+    store_->maintain();
+    if (store_->has_work()) store_->finish(store_->seal());
+  }
+  store_->maintain();
+}
+
+void StorageWorker::Threads::dispatch() {
+  const uint32_t requests = store_->open_requests();
+  Batch& batch = store_->seal();
+  if (requests <= kInlineRequestsMax) {
+    store_->finish(batch);
+  } else {
+    sync_busy_.store(true, std::memory_order_relaxed);
+    const std::lock_guard<std::mutex> guard(mutex_);
+    batch_ = &batch;
+    work_.notify_one();
+  }
+  if (store_->wants_preparation()) {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    prepare_work_.notify_one();
+  }
+}
+
+// Until something happens that the last drain did not see: a submission, the end of a sync,
+// prepared space, a successor.
+void StorageWorker::Threads::sleep(Committer::Drained drained) {
+  DoorbellWait wait(region_);
+  const bool idle = sync_is_idle();
+  if (must_let_go() || (idle && store_->has_work())) return;
+  if (drained == Committer::Drained::kAll && store_->ready()) return;
+  if (drained == Committer::Drained::kFull && idle) return;
+  if (drained == Committer::Drained::kNoSpace) {
+    if (store_->log_space_decided()) return;
+    const std::lock_guard<std::mutex> guard(mutex_);
+    prepare_work_.notify_one();
+  }
+  const bool idle_frame = idle && store_->wants_idle_frame();
+  const bool rung = wait.sleep(idle_frame ? options_.idle_frame_after_us : UINT64_MAX);
+  if (!rung && idle_frame) store_->write_idle_frame();
+}
+
+void StorageWorker::Threads::wait_for_sync() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  done_.wait(lock, [&] { return sync_is_idle(); });
+}
+
+void StorageWorker::Threads::run_sync() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    work_.wait(lock, [&] { return batch_ != nullptr || ending_; });
+    if (batch_ == nullptr) return;
+    Batch& batch = *std::exchange(batch_, nullptr);
+    lock.unlock();
+    store_->finish(batch);
+    lock.lock();
+    sync_busy_.store(false,
+                     std::memory_order_seq_cst);  // pairs with sync_is_idle, before the doorbell
+    done_.notify_one();
+    ring_doorbell(region_);
+  }
+}
+
+void StorageWorker::Threads::run_prepare() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!ending_) {
+    lock.unlock();
+    Store::Prepared prepared = Store::Prepared::kEnough;
+    if (store_->wants_preparation()) {
+      do {
+        prepared = store_->prepare();
+        ring_doorbell(region_);
+      } while (prepared == Store::Prepared::kMore && !stopping_.load(std::memory_order_relaxed));
+    }
+    lock.lock();
+    if (prepared == Store::Prepared::kFailed) return;
+    if (prepared == Store::Prepared::kNoSpace) {
+      prepare_work_.wait_for(lock, kDiskFullRetry, [&] { return ending_; });
+    } else {
+      prepare_work_.wait(lock, [&] { return ending_ || store_->wants_preparation(); });
+    }
+  }
+}
+
+void StorageWorker::Threads::end_helpers() {
+  {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    ending_ = true;
+    work_.notify_one();
+    prepare_work_.notify_one();
+  }
+  sync_.join();
+  prepare_.join();
+}
+
+void StorageWorker::Threads::refuse(const Status& status) {
+  const std::string reason = path_ + ": " + status.text();
+  region_.set_state(StoreState::kRefused, reason);
+  log_.write(Severity::kError, "refusing to serve: " + reason);
+}
+
+}  // namespace small_db

@@ -1,0 +1,119 @@
+// One store as its owner runs it: recovery or take-over at open, then the steps of commit, log
+// preparation and idling. Each step is a plain function: StorageWorker calls them from threads, the
+// simulation calls them one by one in any legal order.
+//
+//   closed ──open──▶ serving ──(failed sync)──▶ read-only
+//      └──(files contradict themselves)──▶ refused
+//
+// Which thread calls what: the commit thread open, drain, seal, maintain, write_idle_frame, let_go;
+// the sync thread finish; the preparer prepare. While the sync thread has no batch, the commit
+// thread may call finish itself.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "engine/committer/committer.h"
+#include "engine/platform/bells.h"
+#include "engine/platform/clock.h"
+#include "engine/platform/event_log.h"
+#include "engine/platform/file_system.h"
+#include "engine/recovery/recovery.h"
+#include "engine/shm/region.h"
+#include "engine/store/options.h"
+#include "engine/table/table.h"
+#include "engine/wal/log_writer.h"
+
+namespace small_db {
+
+// What the owner needs around it. All of it outlives the store.
+struct StoreEnvironment {
+  Directory& directory;
+  Clock& clock;
+  WorkerBells& bells;
+  EventLog& log;
+};
+
+class Store {
+ public:
+  Store(Region region, const StoreEnvironment& environment, const StoreOptions& options);
+
+  // Takes over the region's published state where a former owner left one that the log agrees with;
+  // else loads the state from the directory. Ends in kServing, or in kRefused with the reason in
+  // region and log. REQUIRES: the directory's lock is held.
+  Status open();
+  bool is_open() const noexcept { return log_ != nullptr; }
+
+  // Commit thread. Reads requests into the open batch.
+  Committer::Drained drain() { return committer_.drain(batches_[open_batch_]); }
+  bool has_work() const noexcept { return batches_[open_batch_].has_work(); }
+  uint32_t open_requests() const noexcept { return batches_[open_batch_].frame.requests(); }
+  bool ready() { return committer_.ready(); }
+  // Commit thread. True when a request that waited for log space has it now, or can't get it.
+  bool log_space_decided() const noexcept;
+
+  // Commit thread. Ends the open batch and opens the next. REQUIRES: the batch sealed before is
+  // finished.
+  Batch& seal();
+
+  // Sync thread. Makes the batch durable, visible and answered.
+  void finish(Batch& batch);
+
+  // Commit thread, no batch with the sync thread. After a failure: drops what was built on it and
+  // goes read-only. Frees the slots of processes that are gone. Returns true when there was
+  // something to do.
+  bool maintain();
+
+  // Commit thread, no batch with the sync thread. Once after the last commit; a no-op otherwise.
+  void write_idle_frame();
+  bool wants_idle_frame() const noexcept {
+    return idle_wanted_ && !failed_.load(std::memory_order_relaxed);
+  }
+
+  // Preparer.
+  enum class Prepared : uint8_t {
+    kEnough,   // nothing to do until more of the log is used
+    kMore,     // a step was made, another is due
+    kNoSpace,  // the disk is full: try again in a while
+    kFailed,   // for good: the log has failed
+  };
+  Prepared prepare();
+  bool wants_preparation() const noexcept;
+
+  // Commit thread, no batch with the sync thread. Ends in a region that the next owner can take
+  // over as it stands.
+  void let_go();
+
+ private:
+  Status take_over();
+  Status load();
+  Status start(const Recovered& recovered);
+  void refuse(const Status& status, const Refusal& refusal);
+  void go_read_only();
+  void wait_for_pins();
+  void note_failure(const Status& status);
+  void tell(Severity severity, const std::string& line) const {
+    environment_.log.write(severity, line);
+  }
+
+  Region region_;
+  StoreEnvironment environment_;
+  const StoreOptions options_;
+  Table table_;
+  Committer committer_;
+  std::unique_ptr<LogWriter> log_;
+  std::array<Batch, 2> batches_;
+  size_t open_batch_ = 0;
+  bool idle_wanted_ = false;
+
+  std::atomic<uint64_t> log_used_end_{0};  // by the commit thread; read by the preparer
+  std::atomic<bool> failing_{false};       // taken by the first thread that meets a failure
+  std::atomic<bool> failed_{false};        // set by it when failure_ is there to be read
+  Status failure_;
+  bool refusing_ = false;
+  bool disk_full_ = false;  // the preparer's own
+};
+
+}  // namespace small_db

@@ -1,0 +1,92 @@
+#include "tests/sim/test_store.h"
+
+#include <cstdlib>
+
+namespace small_db {
+
+StoreOptions small_store_options() {
+  StoreOptions options;
+  options.batch_bytes_max = 4 * kKiB;
+  options.batch_requests_max = 6;
+  options.log_ahead_bytes = 32 * kKiB;
+  options.log_prepare_step_bytes = 16 * kKiB;
+  options.log_reserve_bytes = 2 * kKiB;
+  return options;
+}
+
+TestRegion::TestRegion(size_t bytes, uint32_t slots)
+    : memory_(static_cast<std::byte*>(std::aligned_alloc(4096, bytes)), std::free) {
+  RegionConfig config;
+  config.slot_count = slots;
+  config.region_id = 1;
+  const MutableBytes memory(memory_.get(), bytes);
+  SMALL_DB_ASSERT(Region::format(memory, config).is_ok());
+  region_ = std::move(Region::attach(memory)).value();
+}
+
+TestStore::TestStore(SimDisk& disk, Region region, const StoreOptions& options)
+    : region_(region),
+      environment_(disk.mount()),
+      store_(region, environment_.environment(), options) {}
+
+void TestStore::settle() {
+  for (bool acted = true; acted;) {
+    const Committer::Drained drained = store_.drain();
+    acted = store_.maintain();
+    if (store_.has_work()) {
+      store_.finish(store_.seal());
+      acted = true;
+    }
+    if (store_.wants_preparation()) {
+      const Store::Prepared prepared = store_.prepare();
+      acted = acted || prepared == Store::Prepared::kMore || prepared == Store::Prepared::kEnough;
+      if (drained == Committer::Drained::kNoSpace) acted = true;
+    }
+    if (drained == Committer::Drained::kFull) acted = true;
+  }
+}
+
+WriteOutcome TestStore::put(Client& client, std::string_view key, std::string_view value) {
+  const uint64_t cookie = next_cookie_++;
+  return outcome_of(client, cookie, client.put(cookie, as_bytes(key), as_bytes(value), 0));
+}
+
+WriteOutcome TestStore::erase(Client& client, std::string_view key) {
+  const uint64_t cookie = next_cookie_++;
+  return outcome_of(client, cookie, client.erase(cookie, as_bytes(key)));
+}
+
+WriteOutcome TestStore::outcome_of(Client& client, uint64_t cookie, const Status& submitted) {
+  WriteOutcome outcome;
+  outcome.cookie = cookie;
+  outcome.code = submitted.code();
+  if (!submitted.is_ok()) return outcome;
+  outcome.code = Code::kInterrupted;  // no answer
+  // A long value goes through the ring in several rounds.
+  for (uint32_t in_flight = client.in_flight(); in_flight != 0; in_flight = client.in_flight()) {
+    settle();
+    const bool answered = client.poll(&outcome);
+    if (answered && outcome.cookie == cookie) return outcome;
+    if (!answered && !store_.ready()) break;
+  }
+  return outcome;
+}
+
+std::unique_ptr<Client> attach_client(Region region) {
+  Result<std::unique_ptr<Client>> client = Client::attach(region);
+  SMALL_DB_ASSERT(client.is_ok());
+  return std::move(client).value();
+}
+
+std::optional<std::string> read_value(Client& client, std::string_view key) {
+  Result<Snapshot> snapshot = client.snapshot();
+  if (!snapshot.is_ok()) return std::nullopt;
+  const Result<StoredRecord> record = snapshot.value().find(as_bytes(key));
+  if (!record.is_ok()) return std::nullopt;
+  std::string value(record.value().value.bytes(), '\0');
+  if (!record.value().value.copy_to(reinterpret_cast<std::byte*>(value.data())).is_ok())
+    return std::nullopt;
+  return value;
+}
+
+}  // namespace small_db
