@@ -7,8 +7,9 @@ packages_test="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev
   libcurl4-openssl-dev clang libclang-rt-14-dev llvm-14"
 packages_lint="clang-format clang-tidy cmake ninja-build g++ clang libgtest-dev nlohmann-json3-dev
   libcurl4-openssl-dev nginx-dev dpkg-dev make"
-packages_bench="cmake ninja-build g++ libgtest-dev libbenchmark-dev nlohmann-json3-dev
-  libcurl4-openssl-dev"
+# redis-tools holds Redis's server, too; redis-server would start one as a service.
+packages_bench="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev libcurl4-openssl-dev
+  wrk redis-tools util-linux"
 
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

@@ -99,15 +99,3 @@ fuzz_check_all() {
 }
 
 fuzz_result() { tail -n 100 "$1.log" && [ -f "$1.ok" ]; }
-
-bench_all() {
-  local bench found=no
-  install_packages bench
-  build_preset release benches
-  for bench in build/release/benches/*; do
-    [ -x "$bench" ] || continue
-    found=yes
-    "$bench" "$@"
-  done
-  [ $found = yes ] || say "there are no benchmarks in tests/bench"
-}
