@@ -139,7 +139,7 @@ Result<std::optional<Submission>> SubmissionConsumer::next() noexcept {
   if (header.kind == SubmissionKind::kPadding) {
     padding = header.entry_bytes;
     // It reaches the ring's end exactly, and an entry follows it.
-    if (offset == 0 || padding != ring_.size() - offset || padding >= unread) {
+    if (padding != ring_.size() - offset || padding >= unread) {
       return Status(Code::kCorruption, "submission ring: padding");
     }
     offset = 0;

@@ -211,6 +211,14 @@ TEST(Region, AttachRefusesEachChangedByteOfTheConfiguration) {
   EXPECT_TRUE(Region::attach(shared.memory()).is_ok());
 }
 
+TEST(Region, AttachTakesNoSubmissionBytesForDerivedOnes) {
+  SharedRegion shared(4, 0);
+  RegionHeader& header = shared.region().header();
+  header.submission_bytes = 0;
+  header.config_crc = crc32c(shared.memory().first(64));
+  EXPECT_EQ(Region::attach(shared.memory()).status().code(), Code::kWrongFormat);
+}
+
 TEST(Region, AttachRefusesEachChangedFieldUnderAValidChecksum) {
   SharedRegion shared;
   RegionHeader& header = shared.region().header();
