@@ -46,6 +46,15 @@ VersionState read_version(Directory& directory, std::string_view name, uint64_t*
   return VersionState::kValid;
 }
 
+// The file with the version's text, durable but for its name.
+Status write_version_file(Directory& directory, std::string_view name, uint64_t generation) {
+  Result<std::unique_ptr<File>> file = directory.open(name, OpenMode::kCreate);
+  if (!file.is_ok()) return file.status();
+  const std::string text = std::to_string(generation) + "\n";
+  SMALL_DB_RETURN_IF_ERROR(file.value()->write_at(0, as_bytes(text)));
+  return file.value()->sync_data();
+}
+
 // True for a logfile.0 as initialisation makes it. One that can't be read may hold anything.
 bool is_blank_log(Directory& directory) {
   const Result<std::unique_ptr<LogReader>> reader = LogReader::open(directory, 0);
@@ -124,7 +133,8 @@ Result<DirectoryListing> list_data_directory(Directory& directory) {
   bool others = false;  // copies and saved tails: something was here
   for (const std::string& name : names.value()) {
     if (ends_with(name, ".tmp")) {
-      if (name.rfind(kLogPrefix, 0) == 0 || name.rfind(kCheckpointPrefix, 0) == 0) {
+      if (name == kVersionTemporaryName || name.rfind(kLogPrefix, 0) == 0 ||
+          name.rfind(kCheckpointPrefix, 0) == 0) {
         listing.temporary.push_back(name);
       }
     } else if (const auto log = parse_numbered_name(name, kLogPrefix)) {
@@ -150,19 +160,6 @@ Result<DirectoryListing> list_data_directory(Directory& directory) {
   }
   return listing;
 }
-
-namespace {
-
-// The file with the version's text, durable under the name as far as sync of the directory goes.
-Status write_version_file(Directory& directory, std::string_view name, uint64_t generation) {
-  Result<std::unique_ptr<File>> file = directory.open(name, OpenMode::kCreate);
-  if (!file.is_ok()) return file.status();
-  const std::string text = std::to_string(generation) + "\n";
-  SMALL_DB_RETURN_IF_ERROR(file.value()->write_at(0, as_bytes(text)));
-  return file.value()->sync_data();
-}
-
-}  // namespace
 
 Status write_version(Directory& directory, uint64_t generation) {
   SMALL_DB_RETURN_IF_ERROR(write_version_file(directory, kNewVersionName, generation));

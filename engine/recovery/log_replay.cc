@@ -104,7 +104,7 @@ Status LogReplay::open_log(OpenLog& log) {
   const bool torn_start = scan.value().headers == 1 &&
                           scan.value().header_offset == kLogHeaderBytes &&
                           outcome.value() == ReadOutcome::kNoFrame;
-  if (scan.value().headers == 0 || torn_start) return Status::ok();
+  if (scan.value().headers == 0 || torn_start) return check_size(reader, scan.value());
   return refuse(corrupt("recovery: damaged START"), reader, 0, scan.value().proven_revision,
                 "The log's first frame is damaged (" + std::string(reader.reason()) +
                     "), but frames behind it prove that it was durable.");
@@ -237,14 +237,18 @@ Status LogReplay::judge_tail(LogReader& reader) {
                       number(expected) + " was expected, but revisions up to at least " +
                       number(proven) + " had been acknowledged.");
   }
-  const uint64_t least = std::max(reader.prepared_end(), scan.value().prepared_end);
-  if (!reader.sealed() && reader.size() < least) {
-    return refuse(corrupt("recovery: log cut off"), reader, expected, 0,
-                  "The file was cut off: it has " + number(reader.size()) + " bytes, and had " +
-                      number(least) + ". Frames may be missing.");
-  }
+  if (!reader.sealed()) SMALL_DB_RETURN_IF_ERROR(check_size(reader, scan.value()));
   tail_ = scan.value();
   return Status::ok();
+}
+
+// Rule 7, of a log that is not sealed.
+Status LogReplay::check_size(const LogReader& reader, const TailScan& scan) {
+  const uint64_t least = std::max(reader.prepared_end(), scan.prepared_end);
+  if (reader.size() >= least) return Status::ok();
+  return refuse(corrupt("recovery: log cut off"), reader, reader.next_revision(), 0,
+                "The file was cut off: it has " + number(reader.size()) + " bytes, and had " +
+                    number(least) + ". Frames may be missing.");
 }
 
 void LogReplay::conclude(const LogReader& reader) {

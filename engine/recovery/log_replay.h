@@ -59,6 +59,7 @@ class LogReplay {
   Status take_frame(LogReader& reader);
   Status check_successor(const LogReader& reader, const OpenLog& next);
   Status judge_tail(LogReader& reader);
+  Status check_size(const LogReader& reader, const TailScan& scan);
   void conclude(const LogReader& reader);
   void report_progress(const LogReader& reader, bool always);
 
