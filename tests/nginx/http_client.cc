@@ -119,6 +119,10 @@ HttpResponse HttpClient::send(const HttpRequest& request) {
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
   curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, curl_version_of(request.version));
+  // libcurl 7.88 fails with a kept connection whose HTTP/2 is by prior knowledge.
+  if (request.version == HttpVersion::k2PriorKnowledge) {
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+  }
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.list());
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, request.timeout_ms);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, write_body);
