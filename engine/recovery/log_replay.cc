@@ -159,7 +159,8 @@ Result<ReadOutcome> LogReplay::next_frame(LogReader& reader) {
   }
   const uint64_t generation = reader.header().generation;
   Result<std::string> copy = read_last_frame_copy(directory_, generation);
-  if (!copy.is_ok() || copy.value().empty()) return outcome;
+  if (!copy.is_ok()) return copy.status();
+  if (copy.value().empty()) return outcome;
   restored_.push_back({generation, reader.position().end_offset, std::move(copy).value()});
   if (reader.substitute(as_bytes(restored_.back().bytes))) return ReadOutcome::kFrame;
   restored_.pop_back();

@@ -58,6 +58,7 @@ Result<LogHeader> decode_log_header(Bytes from) noexcept {
   header.first_revision = load<uint64_t>(at + 64);
   header.created_ms = load<uint64_t>(at + 72);
   header.prepared_end = load<uint64_t>(at + 80);
+  if (header.first_revision == 0) return Status(Code::kCorruption, "log header: first revision");
   if (header.prepared_end < kLogHeaderBytes || header.prepared_end % kSectorBytes != 0) {
     return Status(Code::kCorruption, "log header: prepared end");
   }

@@ -116,7 +116,8 @@ Status confirm_last_frame(Directory& directory, File& file, uint64_t generation,
 Result<std::string> read_last_frame_copy(Directory& directory, uint64_t generation) {
   Result<std::string> copy =
       read_file(directory, log_copy_name(generation), frame_bytes(kFrameBodyBytesMax));
-  if (!copy.is_ok() && copy.status().code() == Code::kNotFound) return std::string();
+  const Code code = copy.status().code();
+  if (code == Code::kNotFound || code == Code::kTooLarge) return std::string();
   return copy;
 }
 

@@ -33,7 +33,8 @@ Result<std::string> save_and_clear_tail(Directory& directory, File& file, uint64
 Status confirm_last_frame(Directory& directory, File& file, uint64_t generation, uint64_t offset,
                           Bytes frame);
 
-// The copy that step 6 leaves when it is interrupted; empty when there is none.
+// The copy that step 6 leaves when it is interrupted; empty when there is none. Errors: kIoError,
+// and the copy may be all that is left of an acknowledged frame.
 Result<std::string> read_last_frame_copy(Directory& directory, uint64_t generation);
 
 }  // namespace small_db

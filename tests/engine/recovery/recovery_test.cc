@@ -200,6 +200,24 @@ TEST_F(Recovery, ACopyOfTheLastFrameStandsInForIt) {
   EXPECT_FALSE(disk_.exists("logfile.0.last"));
 }
 
+TEST_F(Recovery, ACopyThatCantBeReadIsNotTakenForNone) {
+  disk_.set_contents("logfile.0.last", as_bytes(disk_.contents("logfile.0").substr(5120, 512)));
+  flip(disk_, "logfile.0", 5120 + 20);
+  uint64_t refused = 0;
+  for (uint64_t at = 0; at < 20; ++at) {
+    SimDisk disk = disk_;
+    auto directory = disk.mount();
+    disk.fail_at(disk.operations() + at, SimFault::kIoError);
+    const Opened opened = open_store(*directory, test_options());
+    if (opened.status.is_ok()) {
+      EXPECT_EQ(opened.recovered.last_revision, 4u) << at;
+    } else {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 10u);
+}
+
 TEST_F(Recovery, ACopyOfAnotherFrameIsIgnored) {
   disk_.set_contents("logfile.0.last", as_bytes(disk_.contents("logfile.0").substr(4608, 512)));
   flip(disk_, "logfile.0", 5120 + 20);
