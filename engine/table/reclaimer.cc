@@ -91,8 +91,9 @@ void Reclaimer::drop_roots(uint64_t published) {
   for (const LiveRoot& root : roots_) {
     if (is_dead(root)) break_seal(root.ref);
   }
-  // The next owner may be another process: what it sees of this one's stores must be in order.
-  std::atomic_thread_fence(std::memory_order_release);
+  // This process may be killed at any instruction: what was stored before it counts for the next
+  // owner. So only the compiler must keep the order.
+  std::atomic_signal_fence(std::memory_order_release);
   for (const LiveRoot& root : roots_) {
     if (is_dead(root)) blocks_.free(root.ref);
   }

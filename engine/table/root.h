@@ -10,16 +10,15 @@
 
 namespace small_db {
 
-// Where the log stood when the root's batch was written, so that an owner that takes the region
-// over reads on from there.
+// Where the log stood before the root's batch was written: an owner that takes the region over reads
+// on from there, and finds the batch's own frame first.
 struct LogPosition {
-  uint64_t generation = 0;  // logfile.N
-  uint64_t frame_offset =
-      0;                    // start of the frame that made this root; equal to end_offset: none did
-  uint64_t end_offset = 0;  // behind that frame
-  uint32_t chain = 0;       // that the next frame must state
-  uint32_t previous_chain = 0;     // that the frame states
-  uint64_t previous_revision = 0;  // the last before the frame
+  uint64_t generation = 0;    // logfile.N
+  uint64_t frame_offset = 0;  // of the frame before; equal to end_offset: there was none
+  uint64_t end_offset = 0;    // behind that frame
+  uint64_t revision = 0;      // the last before the batch
+  uint32_t chain = 0;         // that the batch's frame states
+  uint32_t reserved = 0;
 };
 
 struct Root {

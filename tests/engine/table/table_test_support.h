@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/shm/region.h"
@@ -59,7 +61,8 @@ inline std::string value_text(const StoredValue& value) {
   return status.is_ok() ? text : "(" + status.text() + ")";
 }
 
-inline RecordView put_view(const std::string& key, const std::string& value, uint64_t revision) {
+// Key and value must outlive the view.
+inline RecordView put_view(std::string_view key, std::string_view value, uint64_t revision) {
   RecordView view;
   view.revision = revision;
   view.key = as_bytes(key);
