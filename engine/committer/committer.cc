@@ -90,26 +90,28 @@ void Committer::revoke_commits(Batch& batch, Code code) {
   }
 }
 
+LogPosition root_position(const LogFilePosition& before, uint64_t revision) noexcept {
+  LogPosition position;
+  position.generation = before.generation;
+  position.frame_offset = before.frame_offset;
+  position.end_offset = before.end_offset;
+  position.revision = revision;
+  position.chain = before.chain;
+  return position;
+}
+
 Status Committer::append(Batch& batch) {
   return log_->write(batch.frame, durable_revision_, epoch_, clock_.wall_ms());
 }
 
 void Committer::publish(const Batch& batch, const LogFilePosition& before) {
-  const LogFilePosition after = log_->position();
-  LogPosition log;
-  log.generation = after.generation;
-  log.frame_offset = after.frame_offset;
-  log.end_offset = after.end_offset;
-  log.chain = after.chain;
-  log.previous_chain = before.chain;
-  log.previous_revision = batch.frame.first_revision() - 1;
   durable_revision_ = batch.last_revision;
   RegionHeader& header = region_.header();
   add_relaxed(header.commits, 1);
   add_relaxed(header.syncs, 1);
   add_relaxed(header.operations, batch.frame.records());
   add_relaxed(header.log_bytes, batch.frame.frame_bytes());
-  set_root_log(region_, batch.root, log);
+  set_root_log(region_, batch.root, root_position(before, batch.frame.first_revision() - 1));
   publish_root(region_, batch.root);
   // Pairs with the acquire in open.
   batch_in_sync_.store(false, std::memory_order_release);

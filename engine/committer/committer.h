@@ -36,6 +36,9 @@ struct CommitterOptions {
 // Prepared log space that is kept for frames without requests (IDLE, SEAL).
 inline constexpr uint64_t kMarkFramesBytes = 8 * kSectorBytes;
 
+// What a root says about the log: it stood at `before` when `revision` was the last.
+LogPosition root_position(const LogFilePosition& before, uint64_t revision) noexcept;
+
 class Committer {
  public:
   Committer(Region region, Table& table, WorkerBells& bells, Clock& clock,

@@ -67,7 +67,7 @@ Status Committer::admit(RecordType type, const Batch& batch) {
                     batch.frame.body_bytes() > options_.batch_bytes_max;
   if (full && batch.frame.requests() != 0) return {Code::kOverloaded, "committer: batch"};
   const uint64_t reserve =
-      type == RecordType::kDelete ? kMarkFramesBytes : options_.log_reserve_bytes;
+      kMarkFramesBytes + (type == RecordType::kDelete ? 0 : options_.log_reserve_bytes);
   const uint64_t wanted = batch.frame.frame_bytes_with(0) + reserve;
   if (wanted <= log_->available_bytes()) return Status::ok();
   log_end_wanted_.store(log_->reserved_end() + wanted, std::memory_order_relaxed);

@@ -33,17 +33,6 @@ class TableSink : public RecoverySink {
   uint64_t skip_to_ = 0;
 };
 
-LogPosition root_position(const LogEnd& end) {
-  LogPosition position;
-  position.generation = end.position.generation;
-  position.frame_offset = end.position.end_offset;
-  position.end_offset = end.position.end_offset;
-  position.chain = end.position.chain;
-  position.previous_chain = end.position.chain;
-  position.previous_revision = end.last_revision;
-  return position;
-}
-
 std::string seconds(uint64_t us) {
   return std::to_string(us / 1000000) + "." + std::to_string(us / 1000 % 1000 + 1000).substr(1) +
          " s";
@@ -70,9 +59,8 @@ Status Store::take_over() {
   SMALL_DB_RETURN_IF_ERROR(table_.adopt());
   const Root root = *table_.published();
   TailStart from;
-  from.position = {root.log.generation, root.log.frame_offset, root.log.frame_offset,
-                   root.log.previous_chain};
-  from.revision = root.log.previous_revision;
+  from.position = {root.log.generation, root.log.frame_offset, root.log.end_offset, root.log.chain};
+  from.revision = root.log.revision;
   from.epoch = root.epoch;
   TableSink sink(table_);
   sink.skip_to(root.revision);
@@ -150,7 +138,8 @@ Status Store::start(const Recovered& recovered) {
   if (!log.is_ok()) return log.status();
   log_ = std::move(log).value();
   const BlockRef root =
-      table_.seal_batch(recovered.last_revision, epoch, root_position(recovered.log));
+      table_.seal_batch(recovered.last_revision, epoch,
+                        root_position(recovered.log.position, recovered.last_revision));
   publish_root(region_, root);
   log_used_end_.store(log_->reserved_end(), std::memory_order_release);
   committer_.start(log_.get(), recovered.last_revision, epoch, KnownRequests(recovered.recent));

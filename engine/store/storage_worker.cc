@@ -158,7 +158,7 @@ bool StorageWorker::Threads::must_let_go() const {
 }
 
 void StorageWorker::Threads::commit_until_stopped() {
-  while (!must_let_go()) {
+  do {  // once at least: owners in quick succession must get something done, too
     const Committer::Drained drained = store_->drain();
     if (sync_is_idle()) {
       if (store_->maintain()) continue;
@@ -168,7 +168,7 @@ void StorageWorker::Threads::commit_until_stopped() {
       }
     }
     sleep(drained);
-  }
+  } while (!must_let_go());
   wait_for_sync();
   while (store_->has_work()) {
     store_->maintain();
