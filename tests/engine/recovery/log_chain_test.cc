@@ -106,6 +106,29 @@ TEST_F(LogChain, ALogOfAnotherStoreIsRefused) {
   EXPECT_NE(opened.refusal.reason.find("another store"), std::string::npos);
 }
 
+TEST_F(LogChain, AStartThatDoesNotFitTheLogBeforeIsRefused) {
+  ASSERT_TRUE(store_->mark(kFrameSeal).is_ok());
+  LogEnd sealed;
+  sealed.header = store_->log().header();
+  sealed.position = store_->log().position();
+  sealed.last_revision = 5;
+  sealed.epoch = 1;
+  sealed.sealed = true;
+  LogEnd other_chain = sealed;
+  other_chain.position.chain ^= 1;
+  LogEnd other_revision = sealed;
+  other_revision.last_revision = 4;
+  for (const LogEnd& end : {sealed, other_chain, other_revision}) {
+    ASSERT_TRUE(LogWriter::open(store_->directory(), end, 1, 1, store_->options().log).is_ok());
+    const Opened opened = reopen();
+    const bool fits = end.position.chain == sealed.position.chain && end.last_revision == 5;
+    EXPECT_EQ(opened.status.is_ok(), fits) << opened.refusal.text();
+    if (!fits) {
+      EXPECT_EQ(opened.refusal.file, "logfile.3");
+    }
+  }
+}
+
 TEST_F(LogChain, ALogThatIsOnlyPreparedIsNotInUse) {
   NewLog ahead;
   ahead.cluster_id = store_->log().header().cluster_id;
