@@ -59,13 +59,13 @@ ngx_int_t handle_get(const ItemRequest& request) noexcept {
   if (const auto problem = why_no_reads(request.store->region)) {
     return send_problem(request.r, *problem);
   }
-  Client* client = client_of(*request.store);
+  StoreClient* client = client_of(*request.store);
   if (client == nullptr) {
     return send_problem(request.r,
                         problem_of(Code::kOverloaded, "this process is not attached to the store"));
   }
   EncodedItem item;
-  const Status status = encode_item(request, *client, &item);
+  const Status status = encode_item(request, client->engine(), &item);
   if (!status.is_ok()) return answer_failure(request, status);
   return send_body(request.r, NGX_HTTP_OK, kJsonContentType, item.buffer, item.bytes);
 }

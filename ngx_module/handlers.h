@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "engine/client/client.h"
 #include "ngx_module/directives.h"
 
 namespace small_db {
@@ -19,5 +20,9 @@ ngx_int_t handle_get(const ItemRequest& request) noexcept;
 
 // PUT and DELETE: reads the body, submits, waits.
 ngx_int_t handle_write(ItemRequest request) noexcept;
+
+// Hands the write of a request that handle_write made wait to the engine. Errors: as of
+// Client::put.
+Status submit_write(ngx_http_request_t* r, Client& client, uint64_t cookie) noexcept;
 
 }  // namespace small_db

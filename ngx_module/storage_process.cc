@@ -1,10 +1,13 @@
 #include "ngx_module/storage_process.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <exception>
 #include <memory>
 #include <vector>
 
+#include "engine/shm/slot.h"
 #include "engine/store/storage_worker.h"
 #include "ngx_module/bells.h"
 #include "ngx_module/event_log.h"
@@ -15,14 +18,18 @@ namespace {
 constexpr ngx_msec_t kNothingToDoMs = 60 * 60 * 1000;
 constexpr ngx_msec_t kTryAgainMs = 1000;
 
+// At exit: shorter than what service managers allow for a quit, and longer than requests take.
+constexpr ngx_msec_t kWorkersWaitMs = 2000;
+constexpr ngx_msec_t kWorkersPollMs = 5;
+
 // One store's threads and what they use.
 struct RunningStorage {
   explicit RunningStorage(const StoreConf& store)
-      : region(&store.region.header()),
+      : region(store.region),
         log(new NginxEventLog(ngx_cycle->log, text_of(store.name))),
         worker(store.region, std::string(text_of(store.dir)), StoreOptions{}, worker_bells(),
                *log) {}
-  const RegionHeader* region;
+  Region region;
   // Never freed: a thread that waits in the kernel for the directory's lock outlives its worker.
   NginxEventLog* log;
   StorageWorker worker;
@@ -34,12 +41,38 @@ std::vector<std::unique_ptr<RunningStorage>>& running() noexcept {
   return *storages;
 }
 
+// True while this process owns the store and another one, a worker, uses it.
+bool is_in_use(const Region& region) noexcept {
+  const auto self = static_cast<uint32_t>(getpid());
+  if (region.header().owner_pid.load(std::memory_order_acquire) != self) return false;
+  for (uint32_t i = 0; i < region.slot_count(); ++i) {
+    const SlotHolder holder = slot_holder(region, i);
+    if (holder.is_held() && holder.pid != self && !slot_abandoned(region, i)) return true;
+  }
+  return false;
+}
+
+// nginx tells its workers and this process to quit in the same moment; the requests that the
+// workers then still end need an answer. After a reload the next owner gives it: the store is not
+// ours any more then.
+void wait_for_workers() noexcept {
+  for (ngx_msec_t waited = 0; waited < kWorkersWaitMs; waited += kWorkersPollMs) {
+    bool in_use = false;
+    for (const auto& storage : running()) in_use = in_use || is_in_use(storage->region);
+    if (!in_use) return;
+    ngx_msleep(kWorkersPollMs);
+  }
+}
+
 // nginx calls it in the cache manager process alone, in that process's main thread.
 ngx_msec_t manage_store(void* data) noexcept {
   static bool registered = false;
   if (!registered) {
     registered = true;
-    std::atexit([]() noexcept { stop_all_storage(); });
+    std::atexit([]() noexcept {
+      wait_for_workers();
+      stop_all_storage();
+    });
   }
   return start_storage(static_cast<StoreConf*>(data)) ? kNothingToDoMs : kTryAgainMs;
 }
@@ -60,7 +93,7 @@ ngx_int_t add_data_path(ngx_conf_t* cf, StoreConf* store) noexcept {
 
 bool start_storage(StoreConf* store) noexcept {
   for (const auto& storage : running()) {
-    if (storage->region == &store->region.header()) return true;
+    if (&storage->region.header() == &store->region.header()) return true;
   }
   try {
     auto storage = std::make_unique<RunningStorage>(*store);

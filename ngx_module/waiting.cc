@@ -103,6 +103,11 @@ uint64_t open_wait(ngx_http_request_t* r, Client* client) noexcept {
   return wait->cookie;
 }
 
+ngx_http_request_t* waiting_request(uint64_t cookie) noexcept {
+  const Wait* wait = table().find(cookie);
+  return wait == nullptr ? nullptr : wait->r;
+}
+
 void start_wait(ngx_http_request_t* r, uint64_t cookie) noexcept {
   r->read_event_handler = ngx_http_test_reading;
   r->write_event_handler = ngx_http_request_empty_handler;

@@ -20,6 +20,9 @@ namespace small_db {
 // Enters the request into the table. Returns its cookie, 0 when there is no memory.
 uint64_t open_wait(ngx_http_request_t* r, Client* client) noexcept;
 
+// The request that waits under `cookie`; nullptr when that is over.
+ngx_http_request_t* waiting_request(uint64_t cookie) noexcept;
+
 // From now on the request waits: watches its client and its deadline. REQUIRES: a reference to the
 // request is held for the wait (r->main->count), which the answer gives back.
 void start_wait(ngx_http_request_t* r, uint64_t cookie) noexcept;

@@ -15,7 +15,7 @@ namespace {
 // with reloads, a region stays.
 struct Attachment {
   const RegionHeader* region;
-  std::unique_ptr<Client> client;
+  std::unique_ptr<StoreClient> client;
 };
 
 enum class ProcessState : uint8_t {
@@ -35,15 +35,8 @@ std::vector<Attachment>& attachments() noexcept {
   return *list;
 }
 
-void drain(Client& client) noexcept {
-  WriteOutcome outcome;
-  do {
-    while (client.poll(&outcome)) answer_wait(outcome);
-  } while (!client.prepare_sleep());
-}
-
 void drain_all() noexcept {
-  for (const Attachment& attachment : attachments()) drain(*attachment.client);
+  for (const Attachment& attachment : attachments()) attachment.client->drain();
 }
 
 void hear_bell(ngx_event_t*) noexcept { drain_all(); }
@@ -72,7 +65,8 @@ bool connection_layout_matches() noexcept {
   return matches;
 }
 
-Client* attach(const StoreConf& store) noexcept {
+// Claims a slot of the store's region for this process.
+StoreClient* make_attachment(const StoreConf& store) noexcept {
   try {
     Result<std::unique_ptr<Client>> client = Client::attach(store.region);
     if (!client.is_ok()) {
@@ -81,19 +75,23 @@ Client* attach(const StoreConf& store) noexcept {
                     client.status().site(), code_name(client.status().code()));
       return nullptr;
     }
-    attachments().push_back({&store.region.header(), std::move(client).value()});
+    attachments().push_back(
+        {&store.region.header(), std::make_unique<StoreClient>(std::move(client).value())});
+    return attachments().back().client.get();
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
-  Client* attached = attachments().back().client.get();
-  if (has_bells()) {
-    if (listen_to_bell(attached->slot(), hear_bell) != NGX_OK) {
-      attachments().pop_back();
-      return nullptr;
-    }
-    drain(*attached);
+}
+
+StoreClient* attach(const StoreConf& store) noexcept {
+  StoreClient* client = make_attachment(store);
+  if (client == nullptr || !has_bells()) return client;
+  if (listen_to_bell(client->engine().slot(), hear_bell) != NGX_OK) {
+    attachments().pop_back();
+    return nullptr;
   }
-  return attached;
+  client->drain();
+  return client;
 }
 
 void let_stores_go() noexcept {
@@ -140,7 +138,7 @@ void exit_process(ngx_cycle_t*) noexcept {
   process_state = ProcessState::kOutside;
 }
 
-Client* client_of(const StoreConf& store) noexcept {
+StoreClient* client_of(const StoreConf& store) noexcept {
   if (process_state != ProcessState::kActive) return nullptr;
   for (const Attachment& attachment : attachments()) {
     if (attachment.region == &store.region.header()) return attachment.client.get();

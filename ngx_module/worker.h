@@ -5,8 +5,8 @@
 // Everything here runs in the worker's event loop.
 #pragma once
 
-#include "engine/client/client.h"
 #include "ngx_module/directives.h"
+#include "ngx_module/store_client.h"
 
 namespace small_db {
 
@@ -17,7 +17,7 @@ void exit_process(ngx_cycle_t* cycle) noexcept;
 
 // The store's client in this process; nullptr when it has none (no slot is free, the module is
 // off).
-Client* client_of(const StoreConf& store) noexcept;
+StoreClient* client_of(const StoreConf& store) noexcept;
 
 // Takes what the store's owner answered meanwhile and asks for the bell. Called after a submit
 // where no edge-triggered bell is to be had.

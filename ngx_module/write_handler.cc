@@ -58,8 +58,8 @@ std::optional<Problem> refuse_early(const ngx_http_request_t* r, const StoreConf
                      store.max_value_size);
   }
   if (auto problem = why_no_writes(store.region)) return problem;
-  const Client* client = client_of(store);
-  if (client == nullptr) return refusal(store.region, Code::kOverloaded);
+  const StoreClient* client = client_of(store);
+  if (client == nullptr || client->is_full()) return refusal(store.region, Code::kOverloaded);
   return std::nullopt;
 }
 
@@ -113,9 +113,8 @@ std::optional<Problem> read_value(const ngx_http_request_t* r, Write* write) noe
   }
 }
 
-Status submit(const ngx_http_request_t* r, const Write& write, Client& client) noexcept {
-  if (r->method == NGX_HTTP_DELETE) return client.erase(write.cookie, as_bytes(write.key));
-  return client.put(write.cookie, as_bytes(write.key), as_bytes(write.value), 0);
+Write* write_of(ngx_http_request_t* r) noexcept {
+  return static_cast<Write*>(ngx_http_get_module_ctx(r, ngx_http_small_db_module));
 }
 
 // Submits; true when the request now waits, else *answer was sent.
@@ -126,13 +125,13 @@ bool submit_and_wait(ngx_http_request_t* r, Write* write, ngx_int_t* answer) noe
       return false;
     }
   }
-  Client* client = client_of(*write->store);
-  write->cookie = client == nullptr ? 0 : open_wait(r, client);
+  StoreClient* client = client_of(*write->store);
+  write->cookie = client == nullptr ? 0 : open_wait(r, &client->engine());
   if (write->cookie == 0) {
     *answer = send_write_outcome(r, Code::kOverloaded);
     return false;
   }
-  const Status submitted = submit(r, *write, *client);
+  const Status submitted = client->submit(write->cookie);
   if (!submitted.is_ok()) {
     cancel_wait(write->cookie);
     *answer = send_write_outcome(r, submitted.code());
@@ -145,12 +144,17 @@ bool submit_and_wait(ngx_http_request_t* r, Write* write, ngx_int_t* answer) noe
 
 // nginx has read the body; it holds a reference to the request that the answer gives back.
 void proceed_with_body(ngx_http_request_t* r) noexcept {
-  auto* write = static_cast<Write*>(ngx_http_get_module_ctx(r, ngx_http_small_db_module));
   ngx_int_t answer = NGX_ERROR;
-  if (!submit_and_wait(r, write, &answer)) ngx_http_finalize_request(r, answer);
+  if (!submit_and_wait(r, write_of(r), &answer)) ngx_http_finalize_request(r, answer);
 }
 
 }  // namespace
+
+Status submit_write(ngx_http_request_t* r, Client& client, uint64_t cookie) noexcept {
+  const Write& write = *write_of(r);
+  if (r->method == NGX_HTTP_DELETE) return client.erase(cookie, as_bytes(write.key));
+  return client.put(cookie, as_bytes(write.key), as_bytes(write.value), 0);
+}
 
 ngx_int_t handle_write(ItemRequest request) noexcept {
   ngx_http_request_t* r = request.r;

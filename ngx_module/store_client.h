@@ -1,0 +1,42 @@
+// A store's client in this worker, and the writes that found no room in its ring: they wait here in
+// the order in which they came. The ring of a small store is short, and a long value that is being
+// streamed fills it; a few requests at a time are no overload. Only a long queue is.
+//
+// Runs in the worker's event loop.
+#pragma once
+
+#include <deque>
+#include <memory>
+
+#include "engine/client/client.h"
+#include "ngx_module/nginx.h"
+
+namespace small_db {
+
+class StoreClient {
+ public:
+  explicit StoreClient(std::unique_ptr<Client> client) noexcept : client_(std::move(client)) {}
+
+  Client& engine() noexcept { return *client_; }
+
+  // True when a write should be refused before its body is read.
+  bool is_full() const noexcept { return queue_.size() >= kQueueMax; }
+
+  // Submits the write that waits under `cookie`, now or as soon as there is room. Errors: as of
+  // Client::put; kOverloaded when too many wait already. Nothing was submitted then.
+  Status submit(uint64_t cookie) noexcept;
+
+  // Takes outcomes, answers their requests, submits what there is room for, until the bell has
+  // been asked for.
+  void drain() noexcept;
+
+ private:
+  static constexpr size_t kQueueMax = 1024;
+
+  void submit_queued() noexcept;
+
+  std::unique_ptr<Client> client_;
+  std::deque<uint64_t> queue_;  // cookies
+};
+
+}  // namespace small_db
