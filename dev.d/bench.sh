@@ -38,9 +38,11 @@ END
 bench_usage() {
   cat <<'END'
 usage: ./dev bench [--quick] [--points REGEX]
+       ./dev bench --table [ARGUMENTS]
 
   --quick         1 second per point, not 5
   --points REGEX  only the points whose names match (get-64, put-1, raw-sync, engine-put-4x64 …)
+  --table         the engine's table alone, by Google Benchmark, which gets the ARGUMENTS
 
 Environment: BENCH_ROUNDS (3), BENCH_DIR (where the data lies; build/bench/data).
 The report goes to standard output and build/bench/report.md, raw numbers to build/bench/raw.tsv.
@@ -126,7 +128,22 @@ END
 
 bench_version() { dpkg-query -W -f '${Version}' "$1"; }
 
+bench_table() {
+  install_packages bench
+  build_preset release table_bench >&2
+  "$root/build/release/benches/table_bench" "$@"
+}
+
 bench_all() {
+  if [ "${1:-}" = --table ]; then
+    shift
+    bench_table "$@"
+  else
+    bench_compare "$@"
+  fi
+}
+
+bench_compare() {
   local round raw=$root/build/bench/raw.tsv report=$root/build/bench/report.md
   bench_parse "$@" || return
   # shellcheck source=/dev/null
