@@ -156,8 +156,9 @@ ReadOutcome LogReader::stop(ReadOutcome outcome, const char* reason) noexcept {
 // The bytes at `offset`, fewer at the end of the file, valid until the next peek.
 Result<Bytes> LogReader::peek(uint64_t offset, size_t bytes) {
   if (offset < buffer_offset_ || offset + bytes > buffer_offset_ + buffer_bytes_) {
-    const size_t wanted = std::max(bytes, kReadBytes);
-    if (wanted > buffer_capacity_ || (wanted == kReadBytes && buffer_capacity_ > 8 * kReadBytes)) {
+    const size_t rest = offset < size_ ? size_ - offset : 0;
+    const size_t wanted = std::max(bytes, std::min(rest, kReadBytes));
+    if (wanted > buffer_capacity_ || (wanted <= kReadBytes && buffer_capacity_ > 8 * kReadBytes)) {
       buffer_ = std::make_unique_for_overwrite<std::byte[]>(wanted);
       buffer_capacity_ = wanted;
     }

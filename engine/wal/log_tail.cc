@@ -10,7 +10,7 @@ namespace small_db {
 
 namespace {
 
-constexpr size_t kScanBytes = 256 * kKiB;
+constexpr size_t kScanBytes = 64 * kKiB;
 static_assert(kScanBytes % kSectorBytes == 0);
 
 // Bytes of `sector` up to the last that is not zero.
