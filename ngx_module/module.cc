@@ -7,11 +7,13 @@
 //          worker   response.cc      header and body
 //
 //   PUT    worker   request.cc       the same; then write_handler.cc
-//   DELETE worker   write_handler.cc read the body, parse the envelope, submit to the ring
+//   DELETE worker   write_handler.cc read the body, parse the envelope
 //          worker   waiting.cc       a cookie and a deadline; the worker serves others
+//          worker   store_client.cc  submit to the ring, or queue while it is full
 //          helper   storage_process.cc: the engine's threads commit, sync, publish, complete …
 //          helper   bells.cc         … and ring the worker's eventfd
-//          worker   worker.cc        hears the bell, polls the outcome from the client
+//          worker   worker.cc        hears the bell
+//          worker   store_client.cc  polls the outcomes
 //          worker   waiting.cc       finds the request by its cookie
 //          worker   response.cc      answers, and the connection goes on
 //

@@ -1,7 +1,11 @@
 #include "ngx_module/storage_process.h"
 
+#include <poll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <memory>
@@ -19,8 +23,8 @@ constexpr ngx_msec_t kNothingToDoMs = 60 * 60 * 1000;
 constexpr ngx_msec_t kTryAgainMs = 1000;
 
 // At exit: shorter than what service managers allow for a quit, and longer than requests take.
-constexpr ngx_msec_t kWorkersWaitMs = 2000;
-constexpr ngx_msec_t kWorkersPollMs = 5;
+constexpr std::chrono::seconds kWorkersWait{2};
+using Deadline = std::chrono::steady_clock::time_point;
 
 // One store's threads and what they use.
 struct RunningStorage {
@@ -41,26 +45,30 @@ std::vector<std::unique_ptr<RunningStorage>>& running() noexcept {
   return *storages;
 }
 
-// True while this process owns the store and another one, a worker, uses it.
-bool is_in_use(const Region& region) noexcept {
-  const auto self = static_cast<uint32_t>(getpid());
-  if (region.header().owner_pid.load(std::memory_order_acquire) != self) return false;
-  for (uint32_t i = 0; i < region.slot_count(); ++i) {
-    const SlotHolder holder = slot_holder(region, i);
-    if (holder.is_held() && holder.pid != self && !slot_abandoned(region, i)) return true;
-  }
-  return false;
+// Until the process has ended, or the deadline has passed. Where the kernel knows no pidfd (before
+// 5.3), not at all.
+void wait_for_end_of(uint32_t pid, Deadline deadline) noexcept {
+  const auto descriptor = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (descriptor == -1) return;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Deadline::clock::now());
+  pollfd ended{descriptor, POLLIN, 0};
+  poll(&ended, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
+  close(descriptor);
 }
 
 // nginx tells its workers and this process to quit in the same moment; the requests that the
-// workers then still end need an answer. After a reload the next owner gives it: the store is not
-// ours any more then.
+// workers then still end need an answer. After a reload the next owner gives it, and the store is
+// not ours any more.
 void wait_for_workers() noexcept {
-  for (ngx_msec_t waited = 0; waited < kWorkersWaitMs; waited += kWorkersPollMs) {
-    bool in_use = false;
-    for (const auto& storage : running()) in_use = in_use || is_in_use(storage->region);
-    if (!in_use) return;
-    ngx_msleep(kWorkersPollMs);
+  const Deadline deadline = Deadline::clock::now() + kWorkersWait;
+  const auto self = static_cast<uint32_t>(getpid());
+  for (const auto& storage : running()) {
+    const Region& region = storage->region;
+    for (uint32_t i = 0; i < region.slot_count(); ++i) {
+      if (region.header().owner_pid.load(std::memory_order_acquire) != self) break;
+      const SlotHolder holder = slot_holder(region, i);
+      if (holder.is_held() && holder.pid != self) wait_for_end_of(holder.pid, deadline);
+    }
   }
 }
 
