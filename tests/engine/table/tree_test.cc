@@ -78,7 +78,9 @@ TEST_F(TableTree, ErasesInAscendingAndDescendingOrder) {
 }
 
 TEST_F(TableTree, HoldsKeysWithALongCommonPrefix) {
-  std::vector<std::string> keys = numbered_keys(std::string(300, 'p') + "/", 6000);
+  std::string prefix(300, 'p');
+  prefix += '/';
+  std::vector<std::string> keys = numbered_keys(prefix, 6000);
   std::shuffle(keys.begin(), keys.end(), std::mt19937_64(8));
   run(keys);
 }
