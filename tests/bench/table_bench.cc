@@ -21,6 +21,7 @@ namespace {
 constexpr size_t kKeyBytes = 11;
 constexpr size_t kValueBytes = 100;
 constexpr uint32_t kPutsPerBatch = 64;
+constexpr uint32_t kSoughtKeys = 1 << 16;
 
 std::string key_of(uint32_t number) {
   char key[16];
@@ -99,8 +100,10 @@ void BM_Find(benchmark::State& state) {
   LoadedTable table(count, false);
   SlotPins pins(table.region(), claim_slot(table.region()).value().index);
   std::mt19937 random(2);
-  for (auto _ : state) {
-    const std::string key = key_of(random() % count);
+  std::vector<std::string> keys;
+  for (uint32_t i = 0; i < kSoughtKeys; ++i) keys.push_back(key_of(random() % count));
+  for (size_t i = 0; auto _ : state) {
+    const std::string& key = keys[i++ % kSoughtKeys];
     const Result<Snapshot> snapshot = Snapshot::take(pins);
     const Result<StoredRecord> record = snapshot.value().find(as_bytes(key));
     SMALL_DB_ASSERT(record.is_ok());
