@@ -120,10 +120,17 @@ bench_describe() {
 * Command: \`$bench_command\` ($bench_rounds rounds, $bench_seconds s per point, $bench_keys keys, values of 100 bytes)
 * Source: $(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown), $(date -u +%Y-%m-%d)
 * Machine: $(nproc --all) × ${cpu:-unknown}, $(free -g | awk '/^Mem/ { print $2 }') GiB, Linux $(uname -r), data on $(df --output=fstype "$bench_tmp" | tail -n 1); load average $bench_load before the run, $(cut -d ' ' -f 1 /proc/loadavg) after
-* Servers on processor $bench_processor_server, clients on $bench_processor_client; one nginx worker; the engine alone: all processors
+* Servers on processor $bench_processor_server, clients on $bench_processor_client; one nginx worker; the engine alone: all processors$(bench_warn)
 * nginx $(bench_version nginx), redis $(bench_version redis-tools), wrk $(bench_version wrk), $(g++ --version | head -n 1)
 
 END
+}
+
+# A waiting thread that others keep from its processor measures them.
+bench_warn() {
+  awk -v load="$bench_load" 'BEGIN {
+    if (load >= 1) printf "\n* **Other work ran on this machine: rates say little.**"
+  }'
 }
 
 bench_version() { dpkg-query -W -f '${Version}' "$1"; }
@@ -154,7 +161,7 @@ bench_compare() {
   bench_enter
   bench_load=$(cut -d ' ' -f 1 /proc/loadavg)
   bench_raw=$raw
-  printf 'round\tpoint\tcontender\trate\tp50_us\tp99_us\trequests\tflushes\tbatch\n' >"$raw"
+  printf 'round\tpoint\tcontender\trate\tp50_us\tp99_us\trequests\tflushes\tbatch\tcpu_ns\n' >"$raw"
   bench_start_servers
   bench_fill
   for ((round = 1; round <= bench_rounds; round++)); do bench_round "$round"; done

@@ -13,6 +13,23 @@ bench_flushes() {
   if [ -r "$device/stat" ]; then awk '{ print (NF >= 16 ? $16 : "-") }' "$device/stat"; else echo -; fi
 }
 
+# Processor time of a contender's server so far, all its processes and threads, in nanoseconds; "-"
+# for one without a server. Unlike a rate it hardly depends on what else the machine does.
+bench_server_ns() {
+  local pid=${bench_server_pid[$1]:-} processes process files=()
+  [ -n "$pid" ] || { echo -; return 0; }
+  read -r -a processes <"/proc/$pid/task/$pid/children" || true
+  for process in "$pid" ${processes[@]+"${processes[@]}"}; do
+    files+=("/proc/$process"/task/*/schedstat)
+  done
+  awk '{ sum += $1 } END { printf "%.0f\n", sum }' "${files[@]}"
+}
+
+# The difference of two counters, or "-".
+bench_difference() {
+  if [ "$1" = - ] || [ "$2" = - ]; then echo -; else echo $(($2 - $1)); fi
+}
+
 # bench_wrk PORT CONNECTIONS MODE SEED [SECONDS]
 bench_wrk() {
   local port=$1 connections=$2 mode=$3 seed=$4 seconds=${5:-$bench_seconds} output
@@ -85,14 +102,15 @@ bench_measure() {
 
 # bench_point ROUND POINT CONTENDER [ARGUMENT...]: one line of raw numbers.
 bench_point() {
-  local before after flushes=- result rate p50 p99 requests batch
-  before=$(bench_flushes)
+  local flushes cpu result rate p50 p99 requests batch
+  flushes=$(bench_flushes)
+  cpu=$(bench_server_ns "$3")
   result=$(bench_measure "$@") || exit 1
-  after=$(bench_flushes)
-  [ "$after" = - ] || flushes=$((after - before))
+  cpu=$(bench_difference "$cpu" "$(bench_server_ns "$3")")
+  flushes=$(bench_difference "$flushes" "$(bench_flushes)")
   read -r rate p50 p99 requests batch <<<"$result"
-  printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$rate" "$p50" "$p99" "$requests" \
-    "$flushes" "$batch" >>"$bench_raw"
+  printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$rate" "$p50" "$p99" \
+    "$requests" "$flushes" "$batch" "$cpu" >>"$bench_raw"
   bench_note "$(printf '  %-16s %-13s %10s/s' "$2" "$3" "$rate")"
 }
 

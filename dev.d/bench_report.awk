@@ -16,6 +16,8 @@ NR == 1 { next }
   p99[name, n] = $6
   per_flush[name, n] = $7 != "-" && $8 != "-" && $8 > 0 ? $7 / $8 : "-"
   batch[name, n] = $9
+  cpu_us[name, n] = $7 != "-" && $10 != "-" ? $10 / $7 / 1000 : "-"
+  if (cpu_us[name, n] > 0) per_cpu[name, $1] = 1e6 / cpu_us[name, n]
 }
 
 function sort(list, count, i, j, value) {
@@ -48,19 +50,36 @@ function human(number) {
   return sprintf(number < 100 ? "%.1f" : "%.0f", number)
 }
 
-function ratio_row(what, point, contender, base_point, base, base_name, name, other, i, list, count) {
-  name = point SUBSEP contender
-  other = base_point SUBSEP base
+# The median of figure[name] / figure[other] over the rounds, and its spread; or nothing.
+function ratio(figure, name, other, i, list, count) {
   count = 0
   for (i = 1; i <= rounds; i++) {
-    if ((name SUBSEP i) in rate && (other SUBSEP i) in rate && rate[other, i] > 0) {
-      list[++count] = rate[name, i] / rate[other, i]
+    if ((name SUBSEP i) in figure && (other SUBSEP i) in figure && figure[other, i] > 0) {
+      list[++count] = figure[name, i] / figure[other, i]
     }
   }
-  if (!count) return
+  if (!count) return ""
   sort(list, count)
-  printf "| %s | %s/s | %s | %s/s | **%.2f** | %.2f..%.2f |\n", what, human(median_of(rates, name)),
-    base_name, human(median_of(rates, other)), middle(list, count), list[1], list[count]
+  return sprintf("**%.2f** | %.2f..%.2f", middle(list, count), list[1], list[count])
+}
+
+function ratio_row(what, point, contender, base_point, base, base_name, name, other, text) {
+  name = point SUBSEP contender
+  other = base_point SUBSEP base
+  text = ratio(rate, name, other)
+  if (text == "") return
+  printf "| %s | %s/s | %s | %s/s | %s |\n", what, human(median_of(rates, name)), base_name,
+    human(median_of(rates, other)), text
+}
+
+# As above, with requests per second of the server's processor time as the figure.
+function cpu_row(what, point, base, base_name, name, other, text) {
+  name = point SUBSEP "small-db"
+  other = point SUBSEP base
+  text = ratio(per_cpu, name, other)
+  if (text == "") return
+  printf "| %s | %s | %s | %s | %s |\n", what, micros(median_of(cpu_us, name)), base_name,
+    micros(median_of(cpu_us, other)), text
 }
 
 function put_rows(clients, what) {
@@ -69,6 +88,8 @@ function put_rows(clients, what) {
     "Redis, SET, appendfsync always")
   ratio_row(what, "put-" clients, "small-db", "put-" clients, "nginx-drop",
     "nginx that reads the body and drops it")
+  cpu_row(what ", processor time per request", "put-" clients, "redis",
+    "Redis, SET, appendfsync always")
   ratio_row(what, "put-" clients, "small-db", "raw-sync", "disk", "disk: 4 KiB pwrite + fdatasync")
 }
 
@@ -76,6 +97,8 @@ END {
   print "| small-db | | against | | ratio | spread |"
   print "|---|---|---|---|---|---|"
   ratio_row("GET, 64 connections", "get-64", "small-db", "get-64", "nginx-return",
+    "nginx `return 200`, same bytes")
+  cpu_row("the same, processor time per request", "get-64", "nginx-return",
     "nginx `return 200`, same bytes")
   put_rows(1)
   put_rows(50)
@@ -86,11 +109,12 @@ END {
     "raw-sync", "disk", "disk: 4 KiB pwrite + fdatasync")
   print ""
   print "Each ratio is the median of those within each round; the spread is the smallest and the largest."
-  print "All rates are medians, too. \"Per flush\": requests per flush that the disk was asked for, by"
+  print "All rates are medians, too. Ratios of processor time are baseline / small-db, so that more is"
+  print "better everywhere. \"cpu\": the server's processor time per request. \"Per flush\": requests per flush that the disk was asked for, by"
   print "anyone on the machine; \"batch\": mean number of writes per commit, as the engine counts."
   print ""
-  print "| point | contender | rate | slowest..fastest round | p50 | p99 | per flush | batch |"
-  print "|---|---|---|---|---|---|---|---|"
+  print "| point | contender | rate | slowest..fastest round | p50 | p99 | cpu | per flush | batch |"
+  print "|---|---|---|---|---|---|---|---|---|"
   for (i = 1; i <= names; i++) detail_row(order[i])
 }
 
@@ -98,14 +122,16 @@ function detail_row(name, part, i, list) {
   split(name, part, SUBSEP)
   for (i = 1; i <= runs[name]; i++) list[i] = rates[name, i] + 0
   sort(list, runs[name])
-  printf "| %s | %s | %s/s | %s..%s | %s | %s | %s | %s |\n", part[1], part[2],
+  printf "| %s | %s | %s/s | %s..%s | %s | %s | %s | %s | %s |\n", part[1], part[2],
     human(median_of(rates, name)), human(list[1]), human(list[runs[name]]),
     micros(median_of(p50, name)), micros(median_of(p99, name)),
+    micros(median_of(cpu_us, name)),
     part[1] ~ /^put/ && part[2] != "nginx-drop" ? human(median_of(per_flush, name)) : "–",
     human(median_of(batch, name))
 }
 
 function micros(number) {
   if (number == "-") return "–"
+  if (number < 100) return sprintf("%.1f µs", number)
   return number >= 1e4 ? sprintf("%.1f ms", number / 1e3) : sprintf("%.0f µs", number)
 }

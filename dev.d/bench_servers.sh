@@ -3,7 +3,7 @@
 # the run's own folder, all started on the server's processor: nginx with the store, nginx without
 # it, and Redis that syncs every write before it answers. Idle servers cost the measured one nothing.
 
-bench_pids=()
+declare -A bench_server_pid=()  # of each contender
 
 bench_free_port() {
   local port try
@@ -20,11 +20,10 @@ bench_free_port() {
 
 bench_stop_servers() {
   local pid
-  for pid in ${bench_pids[@]+"${bench_pids[@]}"}; do
+  for pid in "${bench_server_pid[@]}"; do
     kill -TERM "$pid" 2>/dev/null || true
   done
-  wait ${bench_pids[@]+"${bench_pids[@]}"} 2>/dev/null || true
-  bench_pids=()
+  wait "${bench_server_pid[@]}" 2>/dev/null || true
 }
 
 # The baseline of PUT: tests/bench/drop_body, built as any dynamic module of nginx is.
@@ -76,11 +75,14 @@ END
   } >"$prefix/nginx.conf"
 }
 
-# bench_start_nginx PREFIX
+# bench_start_nginx PREFIX CONTENDER...
 bench_start_nginx() {
-  (PATH=$PATH:/usr/sbin on_server nginx -p "$1" -c "$1/nginx.conf" -e "$1/error.log") \
-    >"$1/output.log" 2>&1 &
-  bench_pids+=($!)
+  local prefix=$1 contender pid
+  shift
+  (PATH=$PATH:/usr/sbin on_server nginx -p "$prefix" -c "$prefix/nginx.conf" \
+    -e "$prefix/error.log") >"$prefix/output.log" 2>&1 &
+  pid=$!
+  for contender in "$@"; do bench_server_pid[$contender]=$pid; done
 }
 
 # bench_await LOG COMMAND...: until the command succeeds.
@@ -120,7 +122,7 @@ bench_start_store() {
     location /v1/ { small_db main; }
   }
 END
-  bench_start_nginx "$prefix"
+  bench_start_nginx "$prefix" small-db
   bench_await "$prefix/error.log" curl -fs "http://127.0.0.1:$bench_port_store/v1/health"
 }
 
@@ -138,7 +140,7 @@ bench_start_plain() {
     location /v1/ { drop_body; }
   }
 END
-  bench_start_nginx "$prefix"
+  bench_start_nginx "$prefix" nginx-return nginx-drop
   bench_await "$prefix/error.log" curl -fs "http://127.0.0.1:$bench_port_drop/v1/"
   bench_await "$prefix/error.log" curl -fs "http://127.0.0.1:$bench_port_return/v1/"
 }
@@ -153,7 +155,7 @@ bench_start_redis() {
   (cd "$prefix" && on_server "$bench_redis" --bind 127.0.0.1 --port "$bench_port_redis" \
     --dir "$prefix" --daemonize no --save "" --appendonly yes --appendfsync always \
     --auto-aof-rewrite-percentage 0) >"$prefix/redis.log" 2>&1 &
-  bench_pids+=($!)
+  bench_server_pid[redis]=$!
   bench_await "$prefix/redis.log" redis-cli -p "$bench_port_redis" ping
 }
 

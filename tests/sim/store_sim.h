@@ -12,7 +12,7 @@
 #include "engine/store/store.h"
 #include "tests/sim/history.h"
 #include "tests/sim/sim_fs.h"
-#include "tests/sim/test_store.h"
+#include "tests/sim/stepped_store.h"
 
 namespace small_db {
 
@@ -69,7 +69,7 @@ class StoreSim {
   const StoreSimOptions options_;
   std::mt19937_64 random_;
   TestRegion region_;
-  TestStore test_;
+  SteppedStore test_;
   Store& store_;
   std::vector<ClientSim> clients_;
   Batch* in_sync_ = nullptr;

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/shm/completion_ring.h"
-#include "tests/sim/test_store.h"
+#include "tests/sim/stepped_store.h"
 
 namespace small_db {
 namespace {
@@ -36,7 +36,7 @@ class CommitterTest : public ::testing::Test {
 
   SimDisk disk_{1};
   TestRegion region_;
-  TestStore test_;
+  SteppedStore test_;
   std::unique_ptr<Client> client_;
 };
 

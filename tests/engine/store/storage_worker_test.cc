@@ -17,7 +17,7 @@
 #include "engine/client/client.h"
 #include "engine/platform/clock.h"
 #include "engine/platform/futex.h"
-#include "tests/sim/test_store.h"
+#include "tests/sim/stepped_store.h"
 
 namespace small_db {
 namespace {

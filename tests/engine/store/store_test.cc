@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/sim/test_store.h"
+#include "tests/sim/stepped_store.h"
 
 namespace small_db {
 namespace {
@@ -10,7 +10,7 @@ namespace {
 TEST(Store, OpensAnEmptyDirectoryAndServes) {
   SimDisk disk(1);
   TestRegion region;
-  TestStore store(disk, region.region());
+  SteppedStore store(disk, region.region());
   ASSERT_TRUE(store.open().is_ok());
   std::unique_ptr<Client> client = attach_client(region.region());
   EXPECT_EQ(client->state(), StoreState::kServing);
@@ -25,7 +25,7 @@ TEST(Store, FreshRegionLoadsWhatTheDirectoryHolds) {
   SimDisk disk(1);
   {
     TestRegion region;
-    TestStore store(disk, region.region());
+    SteppedStore store(disk, region.region());
     ASSERT_TRUE(store.open().is_ok());
     std::unique_ptr<Client> client = attach_client(region.region());
     EXPECT_EQ(store.put(*client, "a", "1").code, Code::kOk);
@@ -34,7 +34,7 @@ TEST(Store, FreshRegionLoadsWhatTheDirectoryHolds) {
   }
   disk.kill_process();
   TestRegion region;
-  TestStore store(disk, region.region());
+  SteppedStore store(disk, region.region());
   ASSERT_TRUE(store.open().is_ok());
   std::unique_ptr<Client> client = attach_client(region.region());
   EXPECT_EQ(read_value(*client, "a"), std::nullopt);
@@ -48,7 +48,7 @@ TEST(Store, NextOwnerTakesACleanRegionOverAsItStands) {
   TestRegion region;
   std::unique_ptr<Client> client;
   {
-    TestStore first(disk, region.region());
+    SteppedStore first(disk, region.region());
     ASSERT_TRUE(first.open().is_ok());
     client = attach_client(region.region());
     ASSERT_EQ(first.put(*client, "a", "1").code, Code::kOk);
@@ -57,7 +57,7 @@ TEST(Store, NextOwnerTakesACleanRegionOverAsItStands) {
   Result<Snapshot> held = client->snapshot();
   ASSERT_TRUE(held.is_ok());
   const uint64_t reads_before = disk.operations();
-  TestStore second(disk, region.region());
+  SteppedStore second(disk, region.region());
   ASSERT_TRUE(second.open().is_ok());
   EXPECT_GT(disk.operations(), reads_before);
   EXPECT_TRUE(second.environment().lines.empty()) << second.environment().lines.front();
@@ -72,14 +72,14 @@ TEST(Store, RequestsThatWaitInTheRingsAreServedByTheNextOwner) {
   TestRegion region;
   std::unique_ptr<Client> client;
   {
-    TestStore first(disk, region.region());
+    SteppedStore first(disk, region.region());
     ASSERT_TRUE(first.open().is_ok());
     client = attach_client(region.region());
     first.settle();
     first.store().let_go();
   }
   ASSERT_TRUE(client->put(1, as_bytes("a"), as_bytes("1"), 0).is_ok());
-  TestStore second(disk, region.region());
+  SteppedStore second(disk, region.region());
   ASSERT_TRUE(second.open().is_ok());
   second.settle();
   WriteOutcome outcome;
@@ -93,7 +93,7 @@ TEST(Store, CommitWhoseAnswerWasLostIsAnsweredFromTheLogAndNotRepeated) {
   TestRegion region;
   std::unique_ptr<Client> client;
   {
-    TestStore first(disk, region.region());
+    SteppedStore first(disk, region.region());
     ASSERT_TRUE(first.open().is_ok());
     client = attach_client(region.region());
     first.settle();
@@ -106,7 +106,7 @@ TEST(Store, CommitWhoseAnswerWasLostIsAnsweredFromTheLogAndNotRepeated) {
     slot.submission_head.store(head);
     first.store().let_go();
   }
-  TestStore second(disk, region.region());
+  SteppedStore second(disk, region.region());
   ASSERT_TRUE(second.open().is_ok());
   second.settle();
   EXPECT_EQ(second.revision(), 2u) << "executed again";
@@ -121,7 +121,7 @@ TEST(Store, RefusesDamagedFilesAndSaysWhy) {
   SimDisk disk(1);
   {
     TestRegion region;
-    TestStore store(disk, region.region());
+    SteppedStore store(disk, region.region());
     ASSERT_TRUE(store.open().is_ok());
     std::unique_ptr<Client> client = attach_client(region.region());
     for (int i = 0; i < 5; ++i) ASSERT_EQ(store.put(*client, "a", "1").code, Code::kOk);
@@ -129,7 +129,7 @@ TEST(Store, RefusesDamagedFilesAndSaysWhy) {
   disk.kill_process();
   disk.poke("logfile.0", kLogHeaderBytes + 100, as_bytes("rot"));
   TestRegion region;
-  TestStore store(disk, region.region());
+  SteppedStore store(disk, region.region());
   EXPECT_EQ(store.open().code(), Code::kCorruption);
   std::unique_ptr<Client> client = attach_client(region.region());
   EXPECT_EQ(client->state(), StoreState::kRefused);
@@ -143,7 +143,7 @@ TEST(Store, RefusesDataThatDoesNotFitIntoMemory) {
   SimDisk disk(1);
   {
     TestRegion large(4 * kRegionBytesMin);
-    TestStore store(disk, large.region());
+    SteppedStore store(disk, large.region());
     ASSERT_TRUE(store.open().is_ok());
     std::unique_ptr<Client> client = attach_client(large.region());
     const std::string value(100'000, 'v');
@@ -152,7 +152,7 @@ TEST(Store, RefusesDataThatDoesNotFitIntoMemory) {
   }
   disk.kill_process();
   TestRegion small;
-  TestStore store(disk, small.region());
+  SteppedStore store(disk, small.region());
   EXPECT_EQ(store.open().code(), Code::kNoMemory);
   EXPECT_NE(small.region().reason().find("memory"), std::string::npos);
 }
@@ -160,7 +160,7 @@ TEST(Store, RefusesDataThatDoesNotFitIntoMemory) {
 TEST(Store, IdleFrameIsWrittenOnceAfterTheLastCommit) {
   SimDisk disk(1);
   TestRegion region;
-  TestStore store(disk, region.region());
+  SteppedStore store(disk, region.region());
   ASSERT_TRUE(store.open().is_ok());
   std::unique_ptr<Client> client = attach_client(region.region());
   EXPECT_FALSE(store.store().wants_idle_frame());
@@ -177,7 +177,7 @@ TEST(Store, IdleFrameIsWrittenOnceAfterTheLastCommit) {
 TEST(Store, FailedPreparationEndsWritingBeforeTheLogIsTouchedAgain) {
   SimDisk disk(1);
   TestRegion region;
-  TestStore store(disk, region.region());
+  SteppedStore store(disk, region.region());
   ASSERT_TRUE(store.open().is_ok());
   std::unique_ptr<Client> client = attach_client(region.region());
   store.settle();

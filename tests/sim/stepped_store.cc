@@ -1,4 +1,4 @@
-#include "tests/sim/test_store.h"
+#include "tests/sim/stepped_store.h"
 
 #include <cstdlib>
 
@@ -24,12 +24,12 @@ TestRegion::TestRegion(size_t bytes, uint32_t slots)
   region_ = std::move(Region::attach(memory)).value();
 }
 
-TestStore::TestStore(SimDisk& disk, Region region, const StoreOptions& options)
+SteppedStore::SteppedStore(SimDisk& disk, Region region, const StoreOptions& options)
     : region_(region),
       environment_(disk.mount()),
       store_(region, environment_.environment(), options) {}
 
-void TestStore::settle() {
+void SteppedStore::settle() {
   for (bool acted = true; acted;) {
     const Committer::Drained drained = store_.drain();
     acted = store_.maintain();
@@ -46,17 +46,17 @@ void TestStore::settle() {
   }
 }
 
-WriteOutcome TestStore::put(Client& client, std::string_view key, std::string_view value) {
+WriteOutcome SteppedStore::put(Client& client, std::string_view key, std::string_view value) {
   const uint64_t cookie = next_cookie_++;
   return outcome_of(client, cookie, client.put(cookie, as_bytes(key), as_bytes(value), 0));
 }
 
-WriteOutcome TestStore::erase(Client& client, std::string_view key) {
+WriteOutcome SteppedStore::erase(Client& client, std::string_view key) {
   const uint64_t cookie = next_cookie_++;
   return outcome_of(client, cookie, client.erase(cookie, as_bytes(key)));
 }
 
-WriteOutcome TestStore::outcome_of(Client& client, uint64_t cookie, const Status& submitted) {
+WriteOutcome SteppedStore::outcome_of(Client& client, uint64_t cookie, const Status& submitted) {
   WriteOutcome outcome;
   outcome.cookie = cookie;
   outcome.code = submitted.code();

@@ -46,9 +46,9 @@ class TestEnvironment : public Clock, public WorkerBells, public EventLog {
 };
 
 // An owner of a region, and as many clients as the test asks for.
-class TestStore {
+class SteppedStore {
  public:
-  TestStore(SimDisk& disk, Region region, const StoreOptions& options = small_store_options());
+  SteppedStore(SimDisk& disk, Region region, const StoreOptions& options = small_store_options());
 
   Status open() { return store_.open(); }
   Store& store() { return store_; }
