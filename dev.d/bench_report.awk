@@ -108,10 +108,10 @@ END {
   ratio_row("engine alone: PUT, 4 processes, 64 in flight each", "engine-put-4x64", "engine",
     "raw-sync", "disk", "disk: 4 KiB pwrite + fdatasync")
   print ""
-  print "Each ratio is the median of those within each round; the spread is the smallest and the largest."
-  print "All rates are medians, too. Ratios of processor time are baseline / small-db, so that more is"
-  print "better everywhere. \"cpu\": the server's processor time per request. \"Per flush\": requests per flush that the disk was asked for, by"
-  print "anyone on the machine; \"batch\": mean number of writes per commit, as the engine counts."
+  print "Each ratio is the median of those within each round, made so that more is better for small-db; the"
+  print "spread is the smallest and the largest. All other numbers are medians, too. \"cpu\": the server's"
+  print "processor time per request. \"Per flush\": requests per flush that the disk was asked for, by anyone"
+  print "on the machine. \"Batch\": mean number of writes per commit, as the engine counts."
   print ""
   print "| point | contender | rate | slowest..fastest round | p50 | p99 | cpu | per flush | batch |"
   print "|---|---|---|---|---|---|---|---|---|"
