@@ -7,16 +7,19 @@
 // Up to two batches may be sealed and not yet published; what they let go of comes free only when
 // they are. All calls run in the owner's commit thread, but for the two functions at the end.
 //
-// Loading from disk is one batch, of any size: clear, begin_batch, put …, seal_batch, publish_root.
+// Loading from disk is one batch, of any size: clear, begin_batch, begin_load, load …, end_load for
+// what is sorted, then put and erase for what is not, seal_batch, publish_root.
 //
 // kCorruption from any call means that the region must be cleared and loaded.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "engine/shm/region.h"
 #include "engine/table/arena.h"
 #include "engine/table/batch_memory.h"
+#include "engine/table/bulk_builder.h"
 #include "engine/table/cursor.h"
 #include "engine/table/reader.h"
 #include "engine/table/reclaimer.h"
@@ -63,6 +66,14 @@ class Table {
   // Removes the key; ok when it was not there (*existed = false). Errors: kNoMemory, nothing is
   // changed. REQUIRES: a batch is open.
   Status erase(Bytes key, uint64_t revision, bool* existed = nullptr);
+
+  // Puts many records in ascending order of their keys into the empty table, each under its own
+  // revision; nothing else may be called in between. An error leaves a table to be cleared.
+  // Errors: kCorruption when a key is not above the one before; as put. REQUIRES: a batch is open,
+  // the table is empty, every record is a put.
+  void begin_load();
+  Status load(const RecordView& record);
+  Status end_load();
 
   // A key's record in the state that the batch has built so far. Valid until the next change.
   Result<StoredRecord> find(Bytes key) const;
@@ -119,7 +130,8 @@ class Table {
   uint64_t last_batch_ = 0;    // number of the last sealed one
   uint64_t revision_max_ = 0;  // of all records that were ever put
   uint64_t first_revision_ = 0;
-  std::vector<BlockRef> reserved_;  // records that are not in the tree
+  std::vector<BlockRef> reserved_;        // records that are not in the tree
+  std::unique_ptr<BulkBuilder> loading_;  // between begin_load and end_load
 };
 
 // States where the log stands after the root's batch. Sync thread, before publish_root.
