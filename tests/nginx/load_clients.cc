@@ -19,8 +19,6 @@ std::optional<uint64_t> number_in(const std::string& value, const std::string& k
   return std::strtoull(value.c_str() + key.size() + 1, nullptr, 10);
 }
 
-void back_off() { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
-
 }  // namespace
 
 LoadClients::LoadClients(int port, LoadOptions options)
@@ -40,7 +38,11 @@ void LoadClients::start() {
 }
 
 void LoadClients::stop() {
-  stopping_ = true;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  stopped_.notify_all();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
   for (const std::string& failure : failures_) ADD_FAILURE() << failure;
@@ -58,8 +60,14 @@ std::string LoadClients::value_of(const std::string& key, uint64_t number) const
   return key + "#" + std::to_string(number) + "#" + std::string(padding, 'x');
 }
 
+// Until the end of the load, but not for long: what failed may be tried again soon.
+void LoadClients::back_off() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  stopped_.wait_for(lock, std::chrono::milliseconds(2), [this] { return stopping_.load(); });
+}
+
 void LoadClients::report(const std::string& failure) {
-  const std::lock_guard<std::mutex> lock(failures_mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   if (failures_.size() < 10) failures_.push_back(failure);
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -63,6 +64,7 @@ class LoadClients {
   void write(Writer* writer);
   void read(int seed);
   void read_one(HttpClient& client, int writer, int key);
+  void back_off();
   void report(const std::string& failure);
   SharedKey& shared(int writer, int key) {
     return shared_[static_cast<size_t>(writer * options_.keys_per_writer + key)];
@@ -77,8 +79,9 @@ class LoadClients {
   std::atomic<uint64_t> acknowledged_{0};
   std::atomic<uint64_t> unclear_{0};
   std::atomic<uint64_t> reads_{0};
-  std::mutex failures_mutex_;
-  std::vector<std::string> failures_;
+  std::mutex mutex_;
+  std::condition_variable stopped_;
+  std::vector<std::string> failures_;  // guarded by mutex_
 };
 
 }  // namespace small_db::testing
