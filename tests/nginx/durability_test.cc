@@ -144,10 +144,10 @@ TEST(Durability, AStorageProcessThatFaultsIsReplacedFromDisk) {
   load.verify(client);
 }
 
-TEST(Reload, FailsNoRequestAndKeepsAllData) {
+void reload_under_load(bool kept_connections) {
   NginxServer server({.workers = 2});
   server.start();
-  LoadClients load(server.port(), {});
+  LoadClients load(server.port(), {.kept_connections = kept_connections});
   load.start();
   for (int round = 0; round < 4; round++) {
     await_progress(load, 200);
@@ -161,6 +161,9 @@ TEST(Reload, FailsNoRequestAndKeepsAllData) {
   server.start();
   load.verify(client);
 }
+
+TEST(Reload, FailsNoRequestAndKeepsAllData) { reload_under_load(true); }
+TEST(Reload, AnswersEveryConnectionThatItTook) { reload_under_load(false); }
 
 TEST(Reload, ABrokenConfigurationChangesNothing) {
   NginxServer server;

@@ -108,6 +108,12 @@ HttpClient::HttpClient(int port)
 HttpClient::~HttpClient() = default;
 
 HttpResponse HttpClient::send(const HttpRequest& request) {
+  bool lost_kept_connection = false;
+  HttpResponse response = send_once(request, &lost_kept_connection);
+  return lost_kept_connection ? send_once(request, &lost_kept_connection) : response;
+}
+
+HttpResponse HttpClient::send_once(const HttpRequest& request, bool* lost_kept_connection) {
   CURL* curl = handle_->curl;
   curl_easy_reset(curl);  // keeps the connection
   HttpResponse response;
@@ -135,6 +141,10 @@ HttpResponse HttpClient::send(const HttpRequest& request) {
   const CURLcode code = curl_easy_perform(curl);
   if (code != CURLE_OK) {
     response.error = error[0] != '\0' ? error : curl_easy_strerror(code);
+    long connects = 0;
+    curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
+    *lost_kept_connection = connects == 0 && response.headers.empty() &&
+                            (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR);
     return response;
   }
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &response.status);

@@ -40,6 +40,8 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
+  // A server may close a kept connection at any time, also just when the next request comes: then
+  // the request is sent once more, over a new one (RFC 9110 section 9.2.2).
   HttpResponse send(const HttpRequest& request);
 
   HttpResponse get(const std::string& target) { return send({.target = target}); }
@@ -52,6 +54,7 @@ class HttpClient {
 
  private:
   struct Handle;
+  HttpResponse send_once(const HttpRequest& request, bool* lost_kept_connection);
   std::unique_ptr<Handle> handle_;
   std::string url_;
 };

@@ -54,6 +54,12 @@ std::string LoadClients::key_name(int writer, int key, uint64_t generation) cons
          std::to_string(generation);
 }
 
+HttpRequest LoadClients::request_for(const char* method, const std::string& key) const {
+  HttpRequest request{.method = method, .target = "/v1/kv/" + key};
+  if (!options_.kept_connections) request.headers = {"Connection: close"};
+  return request;
+}
+
 // Its length varies with the number, so that a value of another request is told from it.
 std::string LoadClients::value_of(const std::string& key, uint64_t number) const {
   const size_t padding = number * 7919 % options_.value_bytes_max;
@@ -80,9 +86,9 @@ void LoadClients::write(Writer* writer) {
     const uint64_t generation = shared_key.generation.load();
     const std::string name = key_name(writer->index, key, generation);
     const bool deletes = key % 2 == 1 && number % 3 == 0;
-    const HttpResponse response =
-        deletes ? client.del("/v1/kv/" + name)
-                : client.put("/v1/kv/" + name, text_envelope(value_of(name, number)));
+    HttpRequest request = request_for(deletes ? "DELETE" : "PUT", name);
+    if (!deletes) request.body = text_envelope(value_of(name, number));
+    const HttpResponse response = client.send(request);
     const State state = deletes ? State() : State(number);
     std::vector<State>& possible = writer->possible[name];
     if (response.status == 200) {
@@ -119,7 +125,7 @@ void LoadClients::read_one(HttpClient& client, int writer, int key) {
   const uint64_t generation = shared_key.generation.load();
   const uint64_t acknowledged = shared_key.acknowledged.load();
   const std::string name = key_name(writer, key, generation);
-  const HttpResponse response = client.get("/v1/kv/" + name);
+  const HttpResponse response = client.send(request_for("GET", name));
   if (response.status != 200 && response.status != 404) {
     if (!options_.failures_allowed) {
       report("GET " + name + ": " + std::to_string(response.status) + " " + response.error +

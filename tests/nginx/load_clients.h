@@ -25,6 +25,7 @@ struct LoadOptions {
   int readers = 2;
   int keys_per_writer = 16;
   size_t value_bytes_max = 2000;
+  bool kept_connections = true;   // false: each request has one of its own, and must be answered
   bool failures_allowed = false;  // requests may fail: the server is being killed
   std::string key_prefix = "load";
 };
@@ -60,6 +61,7 @@ class LoadClients {
   };
 
   std::string key_name(int writer, int key, uint64_t generation) const;
+  HttpRequest request_for(const char* method, const std::string& key) const;
   std::string value_of(const std::string& key, uint64_t number) const;
   void write(Writer* writer);
   void read(int seed);
