@@ -75,10 +75,8 @@ class CheckpointReader {
 
   Status read_ends(uint64_t generation);
   Status read_index();
-  Status check_index();
   Status read(uint64_t offset, MutableBytes into);
   Status read_block(CheckpointBlock& block);
-  Status check_header(const BlockHeader& header, const IndexEntry& entry, uint64_t end) const;
   Status check_records(const CheckpointBlock& block, const IndexEntry& entry);
   Status check_totals();
 

@@ -39,6 +39,7 @@ struct CheckpointWriterOptions {
 class CheckpointWriter {
  public:
   // Errors: those of the file system; the .tmp is removed if that can be.
+  // REQUIRES: no checkpoint of that generation is in force.
   static Result<std::unique_ptr<CheckpointWriter>> create(
       Directory& directory, const NewCheckpoint& checkpoint,
       const CheckpointWriterOptions& options = {});
@@ -80,21 +81,21 @@ class CheckpointWriter {
   const CheckpointFooter& footer() const noexcept { return footer_; }
 
  private:
-  enum class Phase : uint8_t { kTaking, kSealed, kVerified, kPublished, kFailed };
+  enum class Phase : uint8_t { kTaking, kSealed, kVerified, kPublished };
 
   CheckpointWriter(Directory& directory, const NewCheckpoint& checkpoint,
                    const CheckpointWriterOptions& options);
 
   Status open();
   Status take_record(const StoredRecord& record, uint64_t* taken);
-  Status add_to_block(const StoredRecord& record, size_t bytes);
-  Status write_large(const StoredRecord& record, size_t bytes);
+  void add_prefix(const StoredRecord& record);
+  Status add_to_block(const StoredRecord& record);
+  Status write_large(const StoredRecord& record);
   Status write_block();
-  Status write_ends();
   void enter_block(BlockHeader& header, Bytes first_key);
+  Status write_ends();
   Status append(Bytes bytes);
   Status sync();
-  Status publish_file();
   Status fail(Status status);
 
   Directory& directory_;
@@ -108,11 +109,13 @@ class CheckpointWriter {
   CheckpointBlock read_block_;
   Phase phase_ = Phase::kTaking;
   Status failure_;
+  bool removed_ = false;          // the .tmp
   uint64_t offset_ = 0;           // where the next bytes go
   uint64_t unsynced_ = 0;         // bytes
   std::vector<std::byte> block_;  // header and records that are not written yet
   uint32_t block_records_ = 0;
   std::vector<std::byte> index_;
+  uint64_t indexed_records_ = 0;
   std::string last_key_;  // that was taken; empty: none
 };
 

@@ -38,9 +38,10 @@ class BulkBuilder {
     std::array<BlockRef, kInnerFill + 2> children;
   };
 
-  Status close_leaf(BlockRef high);
-  Status add_child(uint32_t level, BlockRef child, BlockRef separator);
-  Status write_inner(uint32_t level, uint32_t separators, BlockRef high, BlockRef* node);
+  Status close_leaf(Bytes next_key);
+  Status add_child(BlockRef child, BlockRef separator);
+  BlockRef write_leaf(BlockRef high) noexcept;
+  BlockRef write_inner(uint32_t level, uint32_t separators, BlockRef high) noexcept;
   Bytes separator_key(BlockRef separator) const noexcept;
   Status need_memory() noexcept;
 

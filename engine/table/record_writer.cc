@@ -35,6 +35,20 @@ Result<BlockRef> RecordWriter::allocate(const RecordView& prefix, uint32_t value
   return block;
 }
 
+Result<BlockRef> RecordWriter::make(const RecordView& record) {
+  if (record.value.size() > kValueBytesMax) return Status(Code::kTooLarge, "table: record");
+  const auto value_bytes = static_cast<uint32_t>(record.value.size());
+  Result<BlockRef> ref = allocate(record, value_bytes);
+  if (!ref.is_ok()) return ref;
+  if (ref.value().has_extents()) {
+    fill(ref.value(), 0, record.value);
+  } else {
+    const size_t prefix = record_prefix_bytes(record.key.size(), record.expires_at_ms != 0);
+    copy_bytes(view_.at(ref.value()).data() + prefix, record.value);
+  }
+  return ref;
+}
+
 BlockRef RecordWriter::allocate_in_extents(size_t prefix_bytes, uint32_t value_bytes) {
   if (value_bytes == 0 || value_bytes > arena_.free_bytes()) return {};
   BlockRef block;

@@ -21,6 +21,9 @@ class RecordWriter {
   // empty key or a type other than put.
   Result<BlockRef> allocate(const RecordView& prefix, uint32_t value_bytes);
 
+  // Takes memory for the whole record, and writes it. Errors: as allocate.
+  Result<BlockRef> make(const RecordView& record);
+
   // Copies `bytes` to position `at` of the value. REQUIRES: they lie within it.
   void fill(BlockRef record, uint32_t at, Bytes bytes) noexcept;
 

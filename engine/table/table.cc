@@ -58,6 +58,7 @@ void Table::forget_everything() {
   batch_is_open_ = false;
   last_batch_ = 0;
   revision_max_ = 0;
+  loading_.reset();
 }
 
 void Table::start_from(const RootBlock& root) {
@@ -130,6 +131,36 @@ Status Table::erase(Bytes key, uint64_t revision, bool* existed) {
   revision_max_ = std::max(revision_max_, revision);
   if (existed != nullptr) *existed = !removed.is_null();
   retire_replaced(removed);
+  return Status::ok();
+}
+
+void Table::begin_load() {
+  SMALL_DB_ASSERT(batch_is_open_ && tree_.height == 0 && !loading_);
+  loading_ = std::make_unique<BulkBuilder>(memory_);
+}
+
+Status Table::load(const RecordView& record) {
+  SMALL_DB_ASSERT(loading_);
+  const Result<BlockRef> ref = records_.make(record);
+  if (!ref.is_ok()) return ref.status();
+  const Status status = loading_->add(ref.value());
+  if (!status.is_ok()) {
+    records_.free(ref.value());
+    return status;
+  }
+  revision_max_ = std::max(revision_max_, record.revision);
+  ++keys_;
+  data_bytes_ += record.key.size() + record.value.size();
+  return Status::ok();
+}
+
+Status Table::end_load() {
+  SMALL_DB_ASSERT(loading_);
+  const Result<Tree> tree = loading_->finish();
+  loading_.reset();
+  if (!tree.is_ok()) return tree.status();
+  tree_ = tree.value();
+  show_memory();
   return Status::ok();
 }
 
