@@ -149,6 +149,21 @@ TEST_F(ReclaimerTest, APinThatIsNoRootsReferenceIsIgnored) {
   ASSERT_OK(heir.check());
 }
 
+TEST_F(ReclaimerTest, BreaksTheSealOfARootThatNoPinHolds) {
+  begin();
+  const BlockRef first = seal();
+  publish_root(region_, first);
+  const ArenaView arena(region_.arena());
+  std::optional<Snapshot> held = snapshot();
+  begin();
+  commit();
+  begin();
+  EXPECT_NE(root_at(arena, first), nullptr);
+  held.reset();
+  begin();
+  EXPECT_EQ(root_at(arena, first), nullptr);
+}
+
 TEST_F(ReclaimerTest, SnapshotsMoveAndLetTheirPinsGo) {
   begin();
   commit();

@@ -215,6 +215,28 @@ TEST_F(FullTable, RefusesPutsAndLetsEverythingBeErased) {
   }
 }
 
+TEST_F(FullTable, PutsLeaveTheReserveToErases) {
+  std::mt19937_64 random(4);
+  ASSERT_NO_FATAL_FAILURE(
+      fill([&](int) { return std::to_string(random()); }, [](int) { return std::string("v"); }));
+  // What the last batch copied came free: take that too, in batches that copy little.
+  for (Status status; status.is_ok();) {
+    begin();
+    status = put(std::to_string(random()), "v");
+    commit();
+  }
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : model_) keys.push_back(key);
+  std::shuffle(keys.begin(), keys.end(), random);
+  begin();
+  size_t erased = 0;
+  while (table_.has_node_reserve() && erased < keys.size()) ASSERT_OK(erase(keys[erased++]));
+  EXPECT_GT(erased, 40U);
+  EXPECT_EQ(erase(keys[erased]).code(), Code::kNoMemory);
+  commit();
+  ASSERT_OK(table_.check());
+}
+
 TEST_F(FullTable, RefusesLongKeysWhoseSeparatorsFindNoRoom) {
   std::mt19937_64 random(5);
   ASSERT_NO_FATAL_FAILURE(fill(
