@@ -30,6 +30,7 @@ struct Batch {
   std::vector<Release> releases;  // the last one of a slot counts
   BlockRef root;                  // the state after the batch; null when the frame is empty
   uint64_t last_revision = 0;
+  bool settles_known = false;  // with it, every request that the log held at the start is answered
 
   bool has_frame() const noexcept { return frame.requests() != 0; }
   bool has_work() const noexcept { return !answers.empty() || !releases.empty(); }
@@ -41,6 +42,7 @@ struct Batch {
     releases.clear();
     root = BlockRef();
     last_revision = 0;
+    settles_known = false;
   }
 };
 

@@ -27,6 +27,7 @@ void Committer::start(LogWriter* log, uint64_t revision, uint64_t epoch, KnownRe
   durable_revision_ = revision;
   epoch_ = epoch;
   known_ = std::move(known);
+  floor_ = known_floor(known_);
   log_ = log;
 }
 
@@ -54,11 +55,13 @@ Committer::Drained Committer::drain(Batch& batch) {
     intake_.accept();
     batch.releases.push_back({request->slot, request->submission.end_position});
   }
+  known_ = KnownRequests();  // what was in the rings when this owner came has been read
   return Drained::kAll;
 }
 
 void Committer::seal(Batch& batch) {
   batch_is_open_ = false;
+  batch.settles_known = known_.empty();
   if (!batch.has_frame()) return;
   batch.last_revision = next_revision_ - 1;
   batch.root = table_.seal_batch(batch.last_revision, epoch_, LogPosition());
@@ -78,6 +81,7 @@ Status Committer::finish(Batch& batch) {
   }
   if (!status.is_ok()) revoke_commits(batch, Code::kOutcomeUnknown);
   complete(batch);
+  if (batch.settles_known) floor_.reset();
   return status;
 }
 
@@ -88,6 +92,11 @@ void Committer::revoke_commits(Batch& batch, Code code) {
     answer.completion.code = static_cast<uint32_t>(code);
     answer.completion.revision = 0;
   }
+}
+
+std::optional<LogPosition> known_floor(const KnownRequests& known) {
+  if (known.empty()) return std::nullopt;
+  return root_position(known.oldest().before, known.oldest().first_revision - 1);
 }
 
 LogPosition root_position(const LogFilePosition& before, uint64_t revision) noexcept {
@@ -111,7 +120,8 @@ void Committer::publish(const Batch& batch, const LogFilePosition& before) {
   add_relaxed(header.syncs, 1);
   add_relaxed(header.operations, batch.frame.records());
   add_relaxed(header.log_bytes, batch.frame.frame_bytes());
-  set_root_log(region_, batch.root, root_position(before, batch.frame.first_revision() - 1));
+  const LogPosition own = root_position(before, batch.frame.first_revision() - 1);
+  set_root_log(region_, batch.root, floor_.value_or(own));
   publish_root(region_, batch.root);
   // Pairs with the acquire in open.
   batch_in_sync_.store(false, std::memory_order_release);

@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -38,6 +39,10 @@ inline constexpr uint64_t kMarkFramesBytes = 8 * kSectorBytes;
 
 // What a root says about the log: it stood at `before` when `revision` was the last.
 LogPosition root_position(const LogFilePosition& before, uint64_t revision) noexcept;
+
+// What a root says while requests of those frames may be unanswered: the next owner must find them
+// all again.
+std::optional<LogPosition> known_floor(const KnownRequests& known);
 
 class Committer {
  public:
@@ -156,6 +161,8 @@ class Committer {
   // Sync thread; the commit thread while that has no batch.
   FrameBuilder idle_{0};
   uint64_t durable_revision_ = 0;
+  std::optional<LogPosition>
+      floor_;                      // until the requests that the log held at the start are answered
   std::vector<uint32_t> pending_;  // by slot: completions put and not yet published
 };
 

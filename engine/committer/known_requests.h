@@ -15,8 +15,13 @@ namespace small_db {
 class KnownRequests {
  public:
   KnownRequests() = default;
-  // frames: the last ones of the log, at most a few.
+  // frames: those of the log whose requests may still be in the rings, in order.
   explicit KnownRequests(std::vector<FrameRequests> frames) : frames_(std::move(frames)) {}
+
+  bool empty() const noexcept { return frames_.empty(); }
+
+  // The frame that is furthest back. REQUIRES: not empty.
+  const FrameRequests& oldest() const { return frames_.front(); }
 
   // The revision under which the request was committed.
   std::optional<uint64_t> find(uint64_t incarnation, uint64_t sequence) const {

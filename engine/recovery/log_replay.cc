@@ -138,13 +138,14 @@ bool LogReplay::given_up_here(size_t index) const {
 Status LogReplay::read_log(size_t index, ReadOutcome* outcome) {
   LogReader& reader = *logs_[index].reader;
   while (!given_up_here(index)) {
+    const LogFilePosition before = reader.position();
     const Result<ReadOutcome> next = next_frame(reader);
     if (!next.is_ok()) {
       return refuse(next.status(), reader, reader.next_revision(), 0, "The log can't be read.");
     }
     *outcome = next.value();
     if (*outcome != ReadOutcome::kFrame) return Status::ok();
-    SMALL_DB_RETURN_IF_ERROR(take_frame(reader));
+    SMALL_DB_RETURN_IF_ERROR(take_frame(reader, before));
     report_progress(reader, false);
   }
   *outcome = ReadOutcome::kNoFrame;
@@ -167,7 +168,7 @@ Result<ReadOutcome> LogReplay::next_frame(LogReader& reader) {
   return outcome;
 }
 
-Status LogReplay::take_frame(LogReader& reader) {
+Status LogReplay::take_frame(LogReader& reader, const LogFilePosition& before) {
   const FrameView& frame = reader.frame();
   ++recovered_.frames;
   if (frame.header().requests == 0) return Status::ok();
@@ -190,8 +191,10 @@ Status LogReplay::take_frame(LogReader& reader) {
     refusal_.offset = header.offset;
     return refused;
   }
-  if (recovered_.recent.size() == 2) recovered_.recent.erase(recovered_.recent.begin());
-  recovered_.recent.push_back({frame.header().first_revision, frame.runs()});
+  // Behind a live region every frame counts: the region says how far back they may be unanswered.
+  if (!resumed_ && recovered_.recent.size() == 2)
+    recovered_.recent.erase(recovered_.recent.begin());
+  recovered_.recent.push_back({frame.header().first_revision, before, frame.runs()});
   return Status::ok();
 }
 

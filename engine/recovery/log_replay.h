@@ -56,7 +56,7 @@ class LogReplay {
   Status read_log(size_t index, ReadOutcome* outcome);
   bool given_up_here(size_t index) const;
   Result<ReadOutcome> next_frame(LogReader& reader);
-  Status take_frame(LogReader& reader);
+  Status take_frame(LogReader& reader, const LogFilePosition& before);
   Status check_successor(const LogReader& reader, const OpenLog& next);
   Status judge_tail(LogReader& reader);
   Status check_size(const LogReader& reader, const TailScan& scan);

@@ -86,6 +86,7 @@ struct TornTail {
 // The requests of one frame, for answering them again after the owner died.
 struct FrameRequests {
   uint64_t first_revision = 0;
+  LogFilePosition before;  // where the log stood before the frame
   std::vector<RequestRun> runs;
 };
 
@@ -99,7 +100,8 @@ struct Recovered {
   uint64_t frames = 0;
   uint64_t records = 0;
   std::optional<TornTail> torn_tail;
-  std::vector<FrameRequests> recent;  // of the last two frames with requests, in order
+  std::vector<FrameRequests>
+      recent;  // of the last two frames with requests, in order; of all that read_tail read
 };
 
 // Opens the store in `directory`, making an empty one where there is none.

@@ -76,8 +76,6 @@ struct RegionHeader {
   std::atomic<uint32_t> progress_permille;
   std::atomic<uint64_t> owner_epoch;  // +1 by each owner that takes the region over
   std::atomic<uint32_t> owner_pid;
-  // 1: the last owner let go between batches; 0: one is at work or died
-  std::atomic<uint32_t> clean;
   std::atomic<uint32_t> distrust;  // 1: the owner died by a fault: rebuild the region from disk
   // Code that writes get now, 0 for none (kNoDiskSpace, kReadOnly …)
   std::atomic<uint32_t> writes_refused;

@@ -44,9 +44,11 @@ Status Store::open() {
   RegionHeader& header = region_.header();
   header.owner_epoch.fetch_add(1, std::memory_order_relaxed);
   header.owner_pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
-  const bool clean = header.clean.exchange(0, std::memory_order_acquire) != 0;  // pairs with let_go
+  // An owner that was killed leaves a published state as whole as one that let go; one that died by
+  // a fault of its own may have written anything anywhere.
+  const bool trusted = header.distrust.exchange(0, std::memory_order_acquire) == 0;
   sweep_dead_slots(region_);
-  if (clean && header.published_root.load(std::memory_order_acquire) != 0) {
+  if (trusted && header.published_root.load(std::memory_order_acquire) != 0) {
     const Status status = take_over();
     if (status.is_ok()) return status;
     tell(Severity::kWarning, "the state in memory can't be taken over (" + status.text() +
@@ -137,12 +139,13 @@ Status Store::start(const Recovered& recovered) {
       environment_.directory, recovered.log, epoch, environment_.clock.wall_ms(), log_options);
   if (!log.is_ok()) return log.status();
   log_ = std::move(log).value();
+  KnownRequests known(recovered.recent);
+  const LogPosition here = root_position(recovered.log.position, recovered.last_revision);
   const BlockRef root =
-      table_.seal_batch(recovered.last_revision, epoch,
-                        root_position(recovered.log.position, recovered.last_revision));
+      table_.seal_batch(recovered.last_revision, epoch, known_floor(known).value_or(here));
   publish_root(region_, root);
   log_used_end_.store(log_->reserved_end(), std::memory_order_release);
-  committer_.start(log_.get(), recovered.last_revision, epoch, KnownRequests(recovered.recent));
+  committer_.start(log_.get(), recovered.last_revision, epoch, std::move(known));
   region_.header().generation.store(recovered.log.position.generation, std::memory_order_relaxed);
   region_.header().progress_permille.store(1000, std::memory_order_relaxed);
   region_.set_state(StoreState::kServing, "");

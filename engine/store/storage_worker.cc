@@ -12,6 +12,7 @@
 
 #include "engine/platform/posix_file_system.h"
 #include "engine/shm/doorbell.h"
+#include "engine/store/fault_guard.h"
 #include "engine/store/store.h"
 
 namespace small_db {
@@ -143,12 +144,14 @@ void StorageWorker::Threads::run_commit() {
 void StorageWorker::Threads::own() {
   store_ = std::make_unique<Store>(
       region_, StoreEnvironment{*directory_, system_clock(), bells_, log_}, options_);
-  if (!store_->open().is_ok()) return;
+  guard_against_faults(region_);
+  if (!store_->open().is_ok()) return end_guard(region_);
   sync_ = std::thread([this] { run_sync(); });
   prepare_ = std::thread([this] { run_prepare(); });
   commit_until_stopped();
   end_helpers();
   store_->let_go();
+  end_guard(region_);
 }
 
 bool StorageWorker::Threads::must_let_go() const {
@@ -267,8 +270,12 @@ void StorageWorker::Threads::end_helpers() {
 
 void StorageWorker::Threads::refuse(const Status& status) {
   const std::string reason = path_ + ": " + status.text();
-  region_.set_state(StoreState::kRefused, reason);
   log_.write(Severity::kError, "refusing to serve: " + reason);
+  // Another owner may still be at work on the region: what it serves goes on.
+  const uint32_t owner = region_.header().owner_pid.load(std::memory_order_acquire);
+  if (owner == 0 || owner == static_cast<uint32_t>(getpid())) {
+    region_.set_state(StoreState::kRefused, reason);
+  }
 }
 
 }  // namespace small_db

@@ -117,12 +117,7 @@ Store::Prepared Store::prepare() {
 }
 
 void Store::let_go() {
-  if (is_open() && !failed_.load(std::memory_order_acquire)) {
-    write_idle_frame();
-    if (!failed_.load(std::memory_order_acquire)) {
-      region_.header().clean.store(1, std::memory_order_release);  // pairs with open
-    }
-  }
+  write_idle_frame();
   region_.header().owner_pid.store(0, std::memory_order_release);
 }
 

@@ -10,16 +10,31 @@ StoreSim::StoreSim(SimDisk& disk, History& history, uint64_t seed, const StoreSi
       options_(options),
       random_(seed),
       region_(options.region_bytes),
-      test_(disk, region_.region(), options.store),
-      store_(test_.store()),
+      test_(std::make_unique<SteppedStore>(disk, region_.region(), options.store)),
       next_id_(static_cast<uint32_t>(history.last_revision()) + 1) {}
 
 Status StoreSim::open() {
-  SMALL_DB_RETURN_IF_ERROR(test_.open());
+  SMALL_DB_RETURN_IF_ERROR(test_->open());
   while (clients_.size() < options_.clients) {
     clients_.emplace_back();
     clients_.back().client = attach_client(region_.region());
   }
+  return Status::ok();
+}
+
+void StoreSim::run_steps(uint32_t steps) {
+  to_submit_ = UINT32_MAX;
+  for (uint32_t i = 0; i < steps; ++i) step();
+  to_submit_ = 0;
+}
+
+Status StoreSim::replace_owner() {
+  in_sync_ = nullptr;
+  drained_ = Committer::Drained::kAll;
+  disk_.kill_process();
+  test_ = std::make_unique<SteppedStore>(disk_, region_.region(), options_.store);
+  SMALL_DB_RETURN_IF_ERROR(test_->open());
+  history_.settle_at(revision());
   return Status::ok();
 }
 
@@ -53,7 +68,7 @@ void StoreSim::submit() {
 }
 
 void StoreSim::seal() {
-  in_sync_ = &store_.seal();
+  in_sync_ = &store().seal();
   if (!in_sync_->has_frame()) return;
   for (const RequestRun& run : in_sync_->frame.runs()) {
     const auto owner = std::find_if(clients_.begin(), clients_.end(), [&](const ClientSim& client) {
@@ -67,7 +82,7 @@ void StoreSim::seal() {
 }
 
 void StoreSim::finish() {
-  store_.finish(*in_sync_);
+  store().finish(*in_sync_);
   in_sync_ = nullptr;
 }
 
@@ -85,13 +100,13 @@ void StoreSim::collect_answers() {
 }
 
 bool StoreSim::idle() const {
-  return to_submit_ == 0 && in_sync_ == nullptr && !store_.has_work() &&
+  return to_submit_ == 0 && in_sync_ == nullptr && !test_->store().has_work() &&
          std::all_of(clients_.begin(), clients_.end(),
                      [](const ClientSim& client) { return client.client->in_flight() == 0; });
 }
 
 void StoreSim::step() {
-  test_.environment().now_us += 1 + random(1000);
+  test_->environment().now_us += 1 + random(1000);
   switch (random(8)) {
     case 0:
     case 1:
@@ -99,21 +114,21 @@ void StoreSim::step() {
       break;
     case 2:
     case 3:
-      drained_ = store_.drain();
+      drained_ = store().drain();
       break;
     case 4:
-      if (in_sync_ == nullptr && !store_.maintain() && store_.has_work()) seal();
+      if (in_sync_ == nullptr && !store().maintain() && store().has_work()) seal();
       break;
     case 5:
       if (in_sync_ != nullptr) finish();
       break;
     case 6:
-      if (store_.wants_preparation() || drained_ == Committer::Drained::kNoSpace)
-        (void)store_.prepare();
+      if (store().wants_preparation() || drained_ == Committer::Drained::kNoSpace)
+        (void)store().prepare();
       break;
     case 7:
       poll(clients_[random(static_cast<uint32_t>(clients_.size()))]);
-      if (in_sync_ == nullptr && random(20) == 0) store_.write_idle_frame();
+      if (in_sync_ == nullptr && random(20) == 0) store().write_idle_frame();
       break;
   }
 }

@@ -38,17 +38,26 @@ class StoreSim {
   // Lets clients submit `operations` and runs until all are answered, or the power is off.
   void run(uint32_t operations);
 
+  // Takes that many steps, with clients submitting all the time.
+  void run_steps(uint32_t steps);
+
+  // The owner is killed, between any two steps, and another takes its region over; clients notice
+  // nothing.
+  Status replace_owner();
+
   // Takes the answers that were given before the power went off.
   void collect_answers();
 
   // Compares the store's whole state with the history. Empty when they agree, else what differs.
   std::string compare() const;
 
-  uint64_t revision() const { return test_.revision(); }
-  const std::vector<std::string>& log_lines() { return test_.environment().lines; }
+  uint64_t revision() const { return test_->revision(); }
+  const std::vector<std::string>& log_lines() { return test_->environment().lines; }
   uint32_t outcomes(Code code) const { return outcomes_[static_cast<size_t>(code)]; }
 
  private:
+  Store& store() { return test_->store(); }
+
   struct ClientSim {
     std::unique_ptr<Client> client;
     uint64_t next_sequence = 1;
@@ -69,8 +78,7 @@ class StoreSim {
   const StoreSimOptions options_;
   std::mt19937_64 random_;
   TestRegion region_;
-  SteppedStore test_;
-  Store& store_;
+  std::unique_ptr<SteppedStore> test_;
   std::vector<ClientSim> clients_;
   Batch* in_sync_ = nullptr;
   Committer::Drained drained_ = Committer::Drained::kAll;

@@ -166,10 +166,9 @@ TEST_F(StorageWorkerThreads, HandOverToASuccessorWithoutAFailedRequest) {
 }
 
 TEST_F(StorageWorkerThreads, RestartLoadsEverything) {
-  start_worker();
-  ASSERT_TRUE(serves());
   {
     std::unique_ptr<StorageWorker> worker = start_worker();
+    ASSERT_TRUE(serves());
     write_keys(3, 500, 16);
   }
   TestRegion fresh(32 * kMiB, 16);
