@@ -3,7 +3,8 @@
 # the run's own folder, all started on the server's processor: nginx with the store, nginx without
 # it, and Redis that syncs every write before it answers. Idle servers cost the measured one nothing.
 
-declare -A bench_server_pid=()  # of each contender
+# Of each contender. Global, though this file is read within a function.
+declare -gA bench_server_pid=()
 
 bench_free_port() {
   local port try
@@ -20,6 +21,7 @@ bench_free_port() {
 
 bench_stop_servers() {
   local pid
+  [ "${#bench_server_pid[@]}" -gt 0 ] || return 0
   for pid in "${bench_server_pid[@]}"; do
     kill -TERM "$pid" 2>/dev/null || true
   done
