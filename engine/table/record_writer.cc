@@ -24,7 +24,7 @@ Result<BlockRef> RecordWriter::allocate(const RecordView& prefix, uint32_t value
   }
   const size_t prefix_bytes = record_prefix_bytes(prefix.key.size(), prefix.expires_at_ms != 0);
   BlockRef block;
-  if (prefix_bytes + value_bytes <= kInlineRecordBytesMax) {
+  if (prefix_bytes + value_bytes <= kInlineRecordBytesMax || value_bytes == 0) {
     block = arena_.allocate(prefix_bytes + value_bytes);
   }
   if (block.is_null()) block = allocate_in_extents(prefix_bytes, value_bytes);

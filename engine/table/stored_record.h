@@ -4,7 +4,8 @@
 //   value in extents   record prefix, flag 0x80 | key | BlockRef of an extent, 8 bytes, × n
 //
 // 1. The value lies in extents when the encoding is longer than kInlineRecordBytesMax, or when the
-//    arena has no run that long. References to such a record carry BlockRef::has_extents().
+//    arena has no run that long; an empty value never does. References to such a record carry
+//    BlockRef::has_extents().
 // 2. Each extent but the last is full to its last byte; together they hold value_bytes, which
 //    gives n.
 // 3. Bytes of a block after the last field mean nothing.

@@ -76,6 +76,13 @@ TEST_F(StoredRecordTest, GoesOverToExtentsAboveTheInlineLimit) {
   EXPECT_TRUE(make("k", std::string(inline_value + 1, 'v')).has_extents());
 }
 
+TEST_F(StoredRecordTest, TakesTheLongestKeyWithoutAValue) {
+  const std::string key(kKeyBytesMax, 'k');
+  const BlockRef record = make(key, "");
+  EXPECT_FALSE(record.has_extents());
+  EXPECT_EQ(as_text(read_stored_record(view_, record).value().key), key);
+}
+
 TEST_F(StoredRecordTest, FillsInPiecesAcrossExtents) {
   std::string value(100001, '\0');
   std::mt19937_64 random(1);
