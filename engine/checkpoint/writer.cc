@@ -16,7 +16,7 @@ Result<std::unique_ptr<CheckpointWriter>> CheckpointWriter::create(
 CheckpointWriter::CheckpointWriter(Directory& directory, const NewCheckpoint& checkpoint,
                                    const CheckpointWriterOptions& options)
     : directory_(directory),
-      sync_bytes_(options.sync_bytes),
+      options_(options),
       name_(checkpoint_file_name(checkpoint.generation)),
       temporary_(name_ + ".tmp"),
       block_(kBlockHeaderBytes) {
@@ -28,7 +28,8 @@ CheckpointWriter::CheckpointWriter(Directory& directory, const NewCheckpoint& ch
   header_.created_ms = checkpoint.created_ms;
   footer_.epoch = checkpoint.epoch;
   footer_.start_revision = checkpoint.start_revision;
-  block_.reserve(kBlockHeaderBytes + kBlockBodyBytesMax);
+  SMALL_DB_ASSERT(options.block_bytes > kBlockHeaderBytes && options.block_bytes <= kMiB);
+  block_.reserve(options.block_bytes);
 }
 
 CheckpointWriter::~CheckpointWriter() { abort(); }
@@ -78,10 +79,11 @@ Status CheckpointWriter::take_record(const StoredRecord& record, uint64_t* taken
   }
   const size_t bytes =
       record_prefix_bytes(record.key.size(), record.expires_at_ms != 0) + record.value.bytes();
-  if (block_.size() + bytes > kBlockHeaderBytes + kBlockBodyBytesMax) {
+  if (block_.size() + bytes > options_.block_bytes) {
     SMALL_DB_RETURN_IF_ERROR(write_block());
   }
-  SMALL_DB_RETURN_IF_ERROR(bytes > kBlockBodyBytesMax ? write_large(record) : add_to_block(record));
+  SMALL_DB_RETURN_IF_ERROR(kBlockHeaderBytes + bytes > options_.block_bytes ? write_large(record)
+                                                                            : add_to_block(record));
   last_key_ = as_text(record.key);
   footer_.data_bytes += record.key.size() + record.value.bytes();
   ++footer_.entries;
@@ -122,7 +124,7 @@ Status CheckpointWriter::write_large(const StoredRecord& record) {
   Status status;
   SMALL_DB_RETURN_IF_ERROR(record.value.for_each_piece([&](Bytes piece) {
     if (!status.is_ok()) return;
-    if (block_.size() + piece.size() > kBlockHeaderBytes + kBlockBodyBytesMax) {
+    if (block_.size() + piece.size() > options_.block_bytes) {
       status = append(block_);
       block_.clear();
     }
@@ -233,7 +235,7 @@ Status CheckpointWriter::append(Bytes bytes) {
   SMALL_DB_RETURN_IF_ERROR(file_->write_at(offset_, bytes));
   offset_ += bytes.size();
   unsynced_ += bytes.size();
-  return unsynced_ < sync_bytes_ ? Status::ok() : sync();
+  return unsynced_ < options_.sync_bytes ? Status::ok() : sync();
 }
 
 Status CheckpointWriter::sync() {

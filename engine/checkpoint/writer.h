@@ -34,6 +34,8 @@ struct CheckpointWriterOptions {
   // Written bytes are synced when there are so many of them: one long sync at the end would make
   // the log's syncs wait.
   uint64_t sync_bytes = 8 * kMiB;
+  // Of a block with more than one record, header included. At most kMiB.
+  size_t block_bytes = kMiB;
 };
 
 class CheckpointWriter {
@@ -99,7 +101,7 @@ class CheckpointWriter {
   Status fail(Status status);
 
   Directory& directory_;
-  const uint64_t sync_bytes_;
+  const CheckpointWriterOptions options_;
   std::string name_;
   std::string temporary_;
   CheckpointHeader header_;
