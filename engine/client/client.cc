@@ -37,7 +37,7 @@ StoreState Client::state() const noexcept {
 
 Result<Snapshot> Client::snapshot() noexcept { return Snapshot::take(pins_); }
 
-Status Client::check_writable(Bytes key) const noexcept {
+Status Client::check_serving() const noexcept {
   switch (state()) {
     case StoreState::kServing:
       break;
@@ -46,9 +46,23 @@ Status Client::check_writable(Bytes key) const noexcept {
     default:
       return {Code::kUnavailable, "client: submit"};
   }
+  if (in_flight_.size() >= in_flight_max_) return {Code::kOverloaded, "client: requests in flight"};
+  return Status::ok();
+}
+
+Status Client::check_writable(Bytes key) const noexcept {
+  SMALL_DB_RETURN_IF_ERROR(check_serving());
   if (key.empty()) return {Code::kInvalidArgument, "client: empty key"};
   if (key.size() > kKeyBytesMax) return {Code::kTooLarge, "client: key"};
-  if (in_flight_.size() >= in_flight_max_) return {Code::kOverloaded, "client: requests in flight"};
+  return Status::ok();
+}
+
+Status Client::checkpoint(uint64_t cookie) {
+  SMALL_DB_RETURN_IF_ERROR(check_serving());
+  if (producer_.reserve(0) == nullptr) return {Code::kOverloaded, "client: ring"};
+  producer_.publish(SubmissionKind::kCheckpoint, next_sequence_, cookie);
+  note_submitted(cookie, false);
+  ring_doorbell(region_);
   return Status::ok();
 }
 

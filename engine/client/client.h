@@ -48,6 +48,9 @@ class Client {
   Status put(uint64_t cookie, Bytes key, Bytes value, uint64_t expires_at_ms);
   Status erase(uint64_t cookie, Bytes key);
 
+  // Asks for a checkpoint; its outcome comes when the new generation is durable. Errors: as put.
+  Status checkpoint(uint64_t cookie);
+
   // Forgets the request: poll() never reports it. It may commit all the same, unless its value is
   // not all sent.
   void cancel(uint64_t cookie);
@@ -78,6 +81,7 @@ class Client {
 
   Client(Region region, ClaimedSlot slot);
 
+  Status check_serving() const noexcept;
   Status check_writable(Bytes key) const noexcept;
   Status submit_record(uint64_t cookie, const RecordView& record);
   Status begin_stream(uint64_t cookie, const RecordView& record);

@@ -18,7 +18,8 @@ struct Answer {
   bool committed_here = false;  // belongs to a request of the frame
 };
 
-// How far a slot's submissions may be given back when the batch is done.
+// A slot that the batch has something for, and how far its submissions may be given back when the
+// batch is done: 0 for not at all.
 struct Release {
   uint32_t slot = 0;
   uint64_t position = 0;

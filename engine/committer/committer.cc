@@ -1,5 +1,7 @@
 #include "engine/committer/committer.h"
 
+#include <utility>
+
 #include "engine/shm/completion_ring.h"
 
 namespace small_db {
@@ -137,7 +139,7 @@ void Committer::complete(const Batch& batch) {
     }
   }
   for (const Release& release : batch.releases) {
-    release_submissions(region_, release.slot, release.position);
+    if (release.position != 0) release_submissions(region_, release.slot, release.position);
     if (publish_completions(region_, release.slot, pending_[release.slot])) {
       bells_.ring(release.slot);
     }
@@ -146,12 +148,44 @@ void Committer::complete(const Batch& batch) {
 }
 
 Status Committer::write_idle_frame() {
-  idle_.reset(durable_revision_ + 1, log_->seed());
-  idle_.make_idle();
-  idle_.finish();
-  if (!log_->reserve(idle_.frame_bytes())) return Status::ok();  // no space is no harm
-  SMALL_DB_RETURN_IF_ERROR(log_->write(idle_, durable_revision_, epoch_, clock_.wall_ms()));
+  mark_.reset(durable_revision_ + 1, log_->seed());
+  mark_.make_idle();
+  if (log_->available_bytes() < mark_.frame_bytes()) return Status::ok();  // no space is no harm
+  return write_mark();
+}
+
+Status Committer::write_seal_frame() {
+  mark_.reset(durable_revision_ + 1, log_->seed());
+  mark_.make_seal();
+  return write_mark();
+}
+
+Status Committer::write_mark() {
+  mark_.finish();
+  if (!log_->reserve(mark_.frame_bytes())) return {Code::kNoDiskSpace, "committer: mark frame"};
+  SMALL_DB_RETURN_IF_ERROR(log_->write(mark_, durable_revision_, epoch_, clock_.wall_ms()));
   return log_->sync();
+}
+
+void Committer::set_log(LogWriter* log) noexcept {
+  log_ = log;
+  batch_is_open_ = false;
+}
+
+std::vector<CheckpointRequest> Committer::take_checkpoint_requests() {
+  return std::exchange(checkpoint_requests_, {});
+}
+
+void Committer::answer_checkpoints(const std::vector<CheckpointRequest>& requests, Code code,
+                                   Batch& batch) {
+  for (const CheckpointRequest& request : requests) {
+    if (!batch_is_open_) open(batch);
+    Answer answer = request.answer;
+    if (slot_holder(region_, answer.slot).incarnation != request.holder.incarnation) continue;
+    answer.completion.code = static_cast<uint32_t>(code);
+    batch.answers.push_back(answer);
+    batch.releases.push_back({answer.slot, 0});
+  }
 }
 
 Status Committer::refuse_writes(Batch& batch, Code code) {

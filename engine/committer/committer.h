@@ -44,6 +44,13 @@ LogPosition root_position(const LogFilePosition& before, uint64_t revision) noex
 // all again.
 std::optional<LogPosition> known_floor(const KnownRequests& known);
 
+// A request that waits for a checkpoint. Its place in the ring is given back meanwhile, so that its
+// slot may change hands.
+struct CheckpointRequest {
+  Answer answer;
+  SlotHolder holder;
+};
+
 class Committer {
  public:
   Committer(Region region, Table& table, WorkerBells& bells, Clock& clock,
@@ -68,6 +75,20 @@ class Committer {
 
   // Sync thread: append, sync, publish, complete. Returns what append or sync returned.
   Status finish(Batch& batch);
+
+  // Commit thread: requests for a checkpoint that were drained since the last call.
+  std::vector<CheckpointRequest> take_checkpoint_requests();
+  // Commit thread: their answers, which go out with `batch`.
+  void answer_checkpoints(const std::vector<CheckpointRequest>& requests, Code code, Batch& batch);
+
+  // Commit thread, no batch with the sync thread and none open: ends the active log.
+  Status write_seal_frame();
+  // And goes on in another.
+  void set_log(LogWriter* log) noexcept;
+  // The offset that a request waits for belongs to a log that is no more.
+  void forget_log_wish() noexcept { log_end_wanted_.store(0, std::memory_order_relaxed); }
+  uint64_t epoch() const noexcept { return epoch_; }
+  uint64_t durable_revision() const noexcept { return durable_revision_; }
 
   // Commit thread, no batch with the sync thread: writes an IDLE frame, which proves that all
   // before it was durable.
@@ -134,6 +155,7 @@ class Committer {
   void drop_stream(Streams::iterator stream);
 
   static void revoke_commits(Batch& batch, Code code);
+  Status write_mark();
   Status append(Batch& batch);
   void publish(const Batch& batch, const LogFilePosition& before);
   void complete(const Batch& batch);
@@ -146,6 +168,7 @@ class Committer {
   LogWriter* log_ = nullptr;
   Intake intake_;
   Streams streams_;
+  std::vector<CheckpointRequest> checkpoint_requests_;
   KnownRequests known_;
 
   uint64_t next_revision_ = 1;
@@ -159,7 +182,7 @@ class Committer {
   std::atomic<uint64_t> log_end_wanted_{0};
 
   // Sync thread; the commit thread while that has no batch.
-  FrameBuilder idle_{0};
+  FrameBuilder mark_{0};
   uint64_t durable_revision_ = 0;
   std::optional<LogPosition>
       floor_;                      // until the requests that the log held at the start are answered

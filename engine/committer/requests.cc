@@ -23,6 +23,11 @@ Committer::Step Committer::handle(const Request& request, Batch& batch) {
     case SubmissionKind::kStreamAbort:
       abort_stream(request, batch);
       return Step::kDone;
+    case SubmissionKind::kCheckpoint:
+      answer(request, Code::kOk, batch);
+      checkpoint_requests_.push_back({batch.answers.back(), request.holder});
+      batch.answers.pop_back();
+      return Step::kDone;
     case SubmissionKind::kPadding:
       break;
   }

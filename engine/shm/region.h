@@ -77,8 +77,6 @@ struct RegionHeader {
   std::atomic<uint64_t> owner_epoch;  // +1 by each owner that takes the region over
   std::atomic<uint32_t> owner_pid;
   std::atomic<uint32_t> distrust;  // 1: the owner died by a fault: rebuild the region from disk
-  // Code that writes get now, 0 for none (kNoDiskSpace, kReadOnly …)
-  std::atomic<uint32_t> writes_refused;
 
   // Written by anyone who wants the owner to act.
   alignas(64) std::atomic<uint32_t> doorbell;  // futex word: +1 for each ring

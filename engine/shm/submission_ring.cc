@@ -41,7 +41,7 @@ bool is_valid_entry(const SubmissionHeader& header, uint64_t bytes_there,
                     size_t ring_bytes) noexcept {
   const auto kind = static_cast<uint32_t>(header.kind);
   if (kind < static_cast<uint32_t>(SubmissionKind::kOperation) ||
-      kind > static_cast<uint32_t>(SubmissionKind::kStreamAbort)) {
+      kind > static_cast<uint32_t>(SubmissionKind::kCheckpoint)) {
     return false;
   }
   if (header.payload_bytes > submission_payload_bytes_max(ring_bytes) ||
@@ -49,7 +49,9 @@ bool is_valid_entry(const SubmissionHeader& header, uint64_t bytes_there,
       header.entry_bytes > bytes_there) {
     return false;
   }
-  if (header.kind == SubmissionKind::kStreamAbort && header.payload_bytes != 0) return false;
+  const bool bare =
+      header.kind == SubmissionKind::kStreamAbort || header.kind == SubmissionKind::kCheckpoint;
+  if (bare && header.payload_bytes != 0) return false;
   return header.sequence != 0 && header.reserved == 0;
 }
 

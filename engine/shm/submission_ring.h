@@ -25,6 +25,8 @@ enum class SubmissionKind : uint32_t {
   kStreamChunk = 3,  // payload: the next bytes of that value
   kStreamEnd = 4,    // payload: the last bytes of that value: the request is complete
   kStreamAbort = 5,  // no payload: forget the stream; answered like any request
+  kCheckpoint =
+      6,  // no payload: answered when a checkpoint that began later, or was at work, is done
 };
 
 inline constexpr size_t kEntryAlignment = 16;

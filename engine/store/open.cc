@@ -2,8 +2,10 @@
 // from the directory. Commit thread, with the directory's lock held.
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
+#include "engine/checkpoint/loader.h"
 #include "engine/shm/doorbell.h"
 #include "engine/store/store.h"
 
@@ -31,6 +33,28 @@ class TableSink : public RecoverySink {
  private:
   Table& table_;
   uint64_t skip_to_ = 0;
+};
+
+// Loads a checkpoint for recovery, straight into the table.
+class TableCheckpoints : public CheckpointLoader {
+ public:
+  explicit TableCheckpoints(Table& table) : table_(table) {}
+
+  Result<LoadedCheckpoint> load(Directory& directory, uint64_t generation, RecoverySink&) override {
+    CheckpointLoadOptions options;
+    uint64_t damage_offset = 0;
+    const Result<CheckpointState> state =
+        load_checkpoint(directory, generation, table_, options, &damage_offset);
+    if (!state.is_ok()) return state.status();
+    LoadedCheckpoint loaded;
+    loaded.cluster_id = state.value().header.cluster_id;
+    loaded.start_revision = state.value().footer.start_revision;
+    loaded.end_revision = state.value().footer.end_revision;
+    return loaded;
+  }
+
+ private:
+  Table& table_;
 };
 
 std::string seconds(uint64_t us) {
@@ -100,7 +124,9 @@ Status Store::load() {
   table_.clear();
   table_.begin_batch(1);
   TableSink sink(table_);
+  TableCheckpoints checkpoints(table_);
   RecoveryOptions options;
+  options.checkpoints = &checkpoints;
   options.now_ms = environment_.clock.wall_ms();
   options.progress = [&](const RecoveryProgress& progress) {
     const uint64_t total = std::max<uint64_t>(progress.bytes_total, 1);
@@ -138,15 +164,22 @@ Status Store::start(const Recovered& recovered) {
   Result<std::unique_ptr<LogWriter>> log = LogWriter::open(
       environment_.directory, recovered.log, epoch, environment_.clock.wall_ms(), log_options);
   if (!log.is_ok()) return log.status();
-  log_ = std::move(log).value();
+  set_log(std::move(log).value());
+  checkpointer_.start(recovered.cluster_id, epoch, recovered.generation);
+  // What stands in the log already counts as not checkpointed.
+  const uint64_t log_bytes = recovered.log.position.end_offset;
+  const bool log_in_use = recovered.records != 0 || log_bytes > kLogHeaderBytes + kMarkFramesBytes;
+  checkpointed_operations_.store(region_.header().operations.load(std::memory_order_relaxed) -
+                                 (log_in_use ? std::max<uint64_t>(recovered.records, 1) : 0));
+  checkpointed_log_bytes_.store(region_.header().log_bytes.load(std::memory_order_relaxed) -
+                                log_bytes);
+  checkpointed_us_.store(environment_.clock.monotonic_us());
   KnownRequests known(recovered.recent);
   const LogPosition here = root_position(recovered.log.position, recovered.last_revision);
   const BlockRef root =
       table_.seal_batch(recovered.last_revision, epoch, known_floor(known).value_or(here));
   publish_root(region_, root);
-  log_used_end_.store(log_->reserved_end(), std::memory_order_release);
   committer_.start(log_.get(), recovered.last_revision, epoch, std::move(known));
-  region_.header().generation.store(recovered.log.position.generation, std::memory_order_relaxed);
   region_.header().progress_permille.store(1000, std::memory_order_relaxed);
   region_.set_state(StoreState::kServing, "");
   // The former owner may have died between taking a wish for the bell and ringing it.

@@ -15,6 +15,12 @@ struct StoreOptions {
   size_t log_ahead_bytes = 16 * kMiB;     // kept prepared beyond the last frame
   size_t log_prepare_step_bytes = kMiB;   // prepared in steps of
   size_t log_reserve_bytes = 512 * kKiB;  // of the prepared space, that only deletes may use
+  // Checkpoints in the background: after so many seconds, bytes of log, or committed records since
+  // the last one. 0: never for that reason. Nothing is written when nothing has changed.
+  uint64_t checkpoint_interval_us = 60'000'000;
+  uint64_t checkpoint_log_bytes = 64 * kMiB;
+  uint64_t checkpoint_updates = 0;
+  size_t keep_generations = 1;            // before the one in force
   uint64_t idle_frame_after_us = 50'000;  // an IDLE frame this long after the last commit
 };
 

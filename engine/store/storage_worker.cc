@@ -64,6 +64,9 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void wait_for_sync();
   void run_sync();
   void run_prepare();
+  void run_checkpoints();
+  void switch_log();
+  void wake_checkpoints();
   void end_helpers();
   void refuse(const Status& status);
   bool must_let_go() const;
@@ -83,11 +86,16 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   std::unique_ptr<Store> store_;
   std::thread sync_;
   std::thread prepare_;
+  std::thread checkpoint_;
 
   // The hand-over to the sync thread and back.
   std::mutex mutex_;
-  std::condition_variable work_;          // for the sync thread: batch_, ending_
-  std::condition_variable done_;          // for the commit thread: sync_busy_
+  std::condition_variable work_;  // for the sync thread: batch_, ending_
+  std::condition_variable done_;  // for the commit thread: sync_busy_
+  std::condition_variable
+      checkpoint_work_;  // for the checkpoint thread: requests, a switched log, ending_
+  std::atomic<bool> checkpoint_waits_forever_{
+      false};                             // nothing has changed since the last checkpoint
   std::condition_variable prepare_work_;  // for the preparer: wants_preparation, ending_
   Batch* batch_ = nullptr;                // guarded by mutex_
   bool ending_ = false;                   // guarded by mutex_
@@ -148,8 +156,10 @@ void StorageWorker::Threads::own() {
   if (!store_->open().is_ok()) return end_guard(region_);
   sync_ = std::thread([this] { run_sync(); });
   prepare_ = std::thread([this] { run_prepare(); });
+  checkpoint_ = std::thread([this] { run_checkpoints(); });
   commit_until_stopped();
   end_helpers();
+  store_->abandon_checkpoint();
   store_->let_go();
   end_guard(region_);
 }
@@ -162,9 +172,11 @@ bool StorageWorker::Threads::must_let_go() const {
 
 void StorageWorker::Threads::commit_until_stopped() {
   do {  // once at least: owners in quick succession must get something done, too
+    if (store_->wants_log_switch()) switch_log();
     const Committer::Drained drained = store_->drain();
     if (sync_is_idle()) {
       if (store_->maintain()) continue;
+      if (store_->checkpointer().is_requested()) wake_checkpoints();
       if (store_->has_work()) {
         dispatch();
         continue;
@@ -191,6 +203,7 @@ void StorageWorker::Threads::dispatch() {
     batch_ = &batch;
     work_.notify_one();
   }
+  wake_checkpoints();
   if (store_->wants_preparation()) {
     const std::lock_guard<std::mutex> guard(mutex_);
     prepare_work_.notify_one();
@@ -202,7 +215,7 @@ void StorageWorker::Threads::dispatch() {
 void StorageWorker::Threads::sleep(Committer::Drained drained) {
   DoorbellWait wait(region_);
   const bool idle = sync_is_idle();
-  if (must_let_go() || (idle && store_->has_work())) return;
+  if (must_let_go() || (idle && store_->has_work()) || store_->checkpointer().has_news()) return;
   if (drained == Committer::Drained::kAll && store_->ready()) return;
   if (drained == Committer::Drained::kFull && idle) return;
   if (drained == Committer::Drained::kNoSpace) {
@@ -213,6 +226,59 @@ void StorageWorker::Threads::sleep(Committer::Drained drained) {
   const bool idle_frame = idle && store_->wants_idle_frame();
   const bool rung = wait.sleep(idle_frame ? options_.idle_frame_after_us : UINT64_MAX);
   if (!rung && idle_frame) store_->write_idle_frame();
+}
+
+// Under load there is always a batch in sync or one open: the switch takes a moment without either.
+void StorageWorker::Threads::switch_log() {
+  wait_for_sync();
+  if (store_->has_work()) store_->finish(store_->seal());
+  store_->switch_log();
+  const std::lock_guard<std::mutex> guard(mutex_);
+  checkpoint_work_.notify_one();
+}
+
+// Commit thread: when a checkpoint was asked for, or the interval begins to run because something
+// has changed.
+void StorageWorker::Threads::wake_checkpoints() {
+  if (!store_->checkpointer().is_requested()) {
+    if (store_->checkpoint_is_due()) {
+      store_->request_checkpoint();
+    } else if (!checkpoint_waits_forever_.load(std::memory_order_relaxed) ||
+               store_->next_checkpoint_us() == UINT64_MAX) {
+      return;
+    }
+  }
+  const std::lock_guard<std::mutex> guard(mutex_);
+  checkpoint_work_.notify_one();
+}
+
+void StorageWorker::Threads::run_checkpoints() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!ending_) {
+    lock.unlock();
+    if (store_->checkpoint_is_due()) store_->request_checkpoint();
+    const Checkpointer::Step step = store_->checkpoint_step();
+    if (store_->checkpointer().has_news()) ring_doorbell(region_);
+    lock.lock();
+    if (step == Checkpointer::Step::kMore) continue;
+    if (step == Checkpointer::Step::kWaits) {
+      checkpoint_work_.wait(lock,
+                            [&] { return ending_ || !store_->checkpointer().awaits_switch(); });
+      continue;
+    }
+    const uint64_t due_us = store_->next_checkpoint_us();
+    const auto asked = [&] { return ending_ || store_->checkpointer().is_requested(); };
+    if (due_us == UINT64_MAX) {
+      checkpoint_waits_forever_.store(true, std::memory_order_relaxed);
+      checkpoint_work_.wait(lock,
+                            [&] { return asked() || store_->next_checkpoint_us() != UINT64_MAX; });
+      checkpoint_waits_forever_.store(false, std::memory_order_relaxed);
+    } else {
+      const uint64_t now_us = system_clock().monotonic_us();
+      const std::chrono::microseconds rest(due_us > now_us ? due_us - now_us : 0);
+      checkpoint_work_.wait_for(lock, rest, asked);
+    }
+  }
 }
 
 void StorageWorker::Threads::wait_for_sync() {
@@ -263,9 +329,11 @@ void StorageWorker::Threads::end_helpers() {
     ending_ = true;
     work_.notify_one();
     prepare_work_.notify_one();
+    checkpoint_work_.notify_one();
   }
   sync_.join();
   prepare_.join();
+  checkpoint_.join();
 }
 
 void StorageWorker::Threads::refuse(const Status& status) {

@@ -20,6 +20,7 @@ Store::Store(Region region, const StoreEnvironment& environment, const StoreOpti
       environment_(environment),
       options_(options),
       table_(region),
+      checkpointer_(region, environment.directory, environment.clock, environment.log, options),
       committer_(region, table_, environment.bells, environment.clock, committer_options(options)) {
 }
 
@@ -46,19 +47,22 @@ void Store::note_failure(const Status& status) {
 }
 
 bool Store::maintain() {
-  bool acted = false;
   if (!refusing_ && failed_.load(std::memory_order_acquire)) {
     go_read_only();
-    acted = true;
+    return true;
   }
+  serve_checkpoint_requests();
+  return sweep();
+}
+
+// Frees the slots of processes that are gone, but for those that the open batch names.
+bool Store::sweep() {
   RegionHeader& header = region_.header();
-  if (header.sweep_wanted.load(std::memory_order_relaxed) != 0 && !has_work()) {
-    header.sweep_wanted.store(0, std::memory_order_seq_cst);
-    sweep_dead_slots(region_);
-    committer_.drop_orphaned_streams();
-    acted = true;
-  }
-  return acted;
+  if (header.sweep_wanted.load(std::memory_order_relaxed) == 0 || has_work()) return false;
+  header.sweep_wanted.store(0, std::memory_order_seq_cst);
+  sweep_dead_slots(region_);
+  committer_.drop_orphaned_streams();
+  return true;
 }
 
 void Store::go_read_only() {
@@ -88,14 +92,15 @@ bool Store::log_space_decided() const noexcept {
 
 bool Store::wants_preparation() const noexcept {
   const uint64_t used = log_used_end_.load(std::memory_order_acquire);
-  const uint64_t prepared = log_->space().prepared_end();
+  const uint64_t prepared = shared_log()->space().prepared_end();
   return prepared < used + options_.log_ahead_bytes / 2 || prepared < committer_.log_end_wanted();
 }
 
 Store::Prepared Store::prepare() {
   const uint64_t used = log_used_end_.load(std::memory_order_acquire);
   const uint64_t wanted = std::max(used + options_.log_ahead_bytes, committer_.log_end_wanted());
-  const Result<bool> more = log_->space().prepare_step(wanted);
+  const std::shared_ptr<LogWriter> log = shared_log();
+  const Result<bool> more = log->space().prepare_step(wanted);
   if (more.is_ok()) {
     if (disk_full_) tell(Severity::kNotice, "the disk has space again: writes go on");
     disk_full_ = false;

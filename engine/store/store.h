@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "engine/committer/committer.h"
@@ -22,6 +23,7 @@
 #include "engine/platform/file_system.h"
 #include "engine/recovery/recovery.h"
 #include "engine/shm/region.h"
+#include "engine/store/checkpointer.h"
 #include "engine/store/options.h"
 #include "engine/table/table.h"
 #include "engine/wal/log_writer.h"
@@ -72,6 +74,23 @@ class Store {
     return idle_wanted_ && !failed_.load(std::memory_order_relaxed);
   }
 
+  // Commit thread, no batch with the sync thread and no work open: goes on in the log that a
+  // checkpoint has made.
+  bool wants_log_switch() const { return checkpointer_.wants_switch(); }
+  void switch_log();
+
+  // Checkpoint thread.
+  Checkpointer::Step checkpoint_step() { return checkpointer_.step(); }
+  // Any thread. Asks for a checkpoint when one is due.
+  bool checkpoint_is_due();
+  const Checkpointer& checkpointer() const noexcept { return checkpointer_; }
+  void request_checkpoint() { checkpointer_.request(); }
+  // Checkpoint thread, or after its end.
+  void abandon_checkpoint() noexcept { checkpointer_.abandon(); }
+  // Monotonic time at which the next one falls due by the interval; UINT64_MAX while nothing has
+  // changed since the last.
+  uint64_t next_checkpoint_us() const;
+
   // Preparer.
   enum class Prepared : uint8_t {
     kEnough,   // nothing to do until more of the log is used
@@ -91,6 +110,10 @@ class Store {
   Status load();
   Status start(const Recovered& recovered);
   void refuse(const Status& status, const Refusal& refusal);
+  void serve_checkpoint_requests();
+  bool sweep();
+  std::shared_ptr<LogWriter> shared_log() const;
+  void set_log(std::shared_ptr<LogWriter> log);
   void go_read_only();
   void wait_for_pins();
   void note_failure(const Status& status);
@@ -102,8 +125,11 @@ class Store {
   StoreEnvironment environment_;
   const StoreOptions options_;
   Table table_;
+  Checkpointer checkpointer_;
   Committer committer_;
-  std::unique_ptr<LogWriter> log_;
+  // Changed by the commit thread alone, at a switch; the preparer takes a share of it.
+  std::shared_ptr<LogWriter> log_;
+  mutable std::mutex log_mutex_;
   std::array<Batch, 2> batches_;
   size_t open_batch_ = 0;
   bool idle_wanted_ = false;
@@ -113,6 +139,12 @@ class Store {
   std::atomic<bool> failed_{false};        // set by it when failure_ is there to be read
   Status failure_;
   bool refusing_ = false;
+  std::vector<CheckpointRequest> checkpoint_waiters_;
+
+  // What the log and the counters stood at when the last checkpoint began. Any thread.
+  std::atomic<uint64_t> checkpointed_log_bytes_{0};
+  std::atomic<uint64_t> checkpointed_operations_{0};
+  std::atomic<uint64_t> checkpointed_us_{0};
   bool disk_full_ = false;  // the preparer's own
 };
 

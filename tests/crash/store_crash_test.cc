@@ -22,11 +22,18 @@ uint64_t setting(const char* name, uint64_t otherwise) {
 
 uint64_t seed() { return setting("SMALL_DB_CRASH_SEED", 1); }
 
+// A checkpoint for every hundred commits: with the log switches, more than twenty in a history.
+StoreSimOptions options() {
+  StoreSimOptions options;
+  options.store.checkpoint_updates = 80;
+  return options;
+}
+
 // A store's whole life up to the loss of power, if it comes to that.
 struct Life {
   explicit Life(uint64_t crash_at) : disk(seed()) {
     if (crash_at != UINT64_MAX) disk.crash_at(crash_at);
-    StoreSim sim(disk, history, seed());
+    StoreSim sim(disk, history, seed(), options());
     status = sim.open();
     if (status.is_ok()) {
       sim.run(kOperations);
@@ -43,7 +50,7 @@ struct Life {
 
 // Opens what the crash left, and returns what is wrong with it.
 std::string check_recovery(SimDisk& disk, History& history) {
-  StoreSim sim(disk, history, seed() + 1);
+  StoreSim sim(disk, history, seed() + 1, options());
   const Status status = sim.open();
   if (!status.is_ok()) {
     return "does not open: " + status.text() + "; " +
@@ -58,7 +65,7 @@ std::string check_recovery(SimDisk& disk, History& history) {
 // The same, and the store goes on from there and is opened once more.
 std::string check_recovery_and_use(SimDisk& disk, History& history) {
   {
-    StoreSim sim(disk, history, seed() + 2);
+    StoreSim sim(disk, history, seed() + 2, options());
     if (!sim.open().is_ok()) return "does not open";
     history.settle_at(sim.revision());
     sim.run(30);
@@ -75,6 +82,7 @@ TEST(StoreCrash, HistoryIsLongAndUsesEveryKindOfCall) {
   EXPECT_GE(life.history.last_revision(), kOperations * 9 / 10);
   EXPECT_EQ(life.history.acknowledged_revision(), life.history.last_revision());
   EXPECT_GE(life.calls, 1000u);
+  EXPECT_GE(std::stoi(life.disk.contents("version")), 20) << "checkpoints";
 }
 
 TEST(StoreCrash, NothingAcknowledgedIsLostAtAnyCall) {
@@ -105,7 +113,7 @@ TEST(StoreCrash, RecoveryItselfMayBeInterruptedAtAnyCall) {
       SimDisk disk = crashed;
       History history = life.history;
       disk.crash_at(recovery_call);
-      (void)StoreSim(disk, history, seed() + 1).open();
+      (void)StoreSim(disk, history, seed() + 1, options()).open();
       if (!disk.powered_off()) break;
       disk.crash(recovery_call);
       const std::string wrong = check_recovery(disk, history);
@@ -149,7 +157,7 @@ TEST(StoreCrash, OwnersThatAreKilledLoseAndRepeatNothing) {
   for (uint64_t round = 0; round < 20; ++round) {
     SimDisk disk(seed() + round);
     History history;
-    StoreSim sim(disk, history, seed() + round);
+    StoreSim sim(disk, history, seed() + round, options());
     ASSERT_TRUE(sim.open().is_ok());
     for (int kill = 0; kill < 30; ++kill) {
       sim.run_steps(50 + 10 * round);

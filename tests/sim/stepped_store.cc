@@ -11,6 +11,8 @@ StoreOptions small_store_options() {
   options.log_ahead_bytes = 32 * kKiB;
   options.log_prepare_step_bytes = 16 * kKiB;
   options.log_reserve_bytes = 2 * kKiB;
+  options.checkpoint_interval_us = 0;
+  options.checkpoint_log_bytes = 0;
   return options;
 }
 
@@ -35,6 +37,12 @@ void SteppedStore::settle() {
     acted = store_.maintain();
     if (store_.has_work()) {
       store_.finish(store_.seal());
+      acted = true;
+    }
+    if (store_.checkpoint_is_due()) store_.request_checkpoint();
+    if (store_.checkpoint_step() == Checkpointer::Step::kMore) acted = true;
+    if (store_.wants_log_switch() && !store_.has_work()) {
+      store_.switch_log();
       acted = true;
     }
     if (store_.wants_preparation()) {

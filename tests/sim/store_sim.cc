@@ -107,7 +107,7 @@ bool StoreSim::idle() const {
 
 void StoreSim::step() {
   test_->environment().now_us += 1 + random(1000);
-  switch (random(8)) {
+  switch (random(10)) {
     case 0:
     case 1:
       if (to_submit_ != 0) submit();
@@ -125,6 +125,14 @@ void StoreSim::step() {
     case 6:
       if (store().wants_preparation() || drained_ == Committer::Drained::kNoSpace)
         (void)store().prepare();
+      break;
+    case 8:
+      if (store().checkpoint_is_due()) store().request_checkpoint();
+      (void)store().checkpoint_step();
+      break;
+    case 9:
+      if (in_sync_ == nullptr && !store().has_work() && store().wants_log_switch())
+        store().switch_log();
       break;
     case 7:
       poll(clients_[random(static_cast<uint32_t>(clients_.size()))]);

@@ -58,7 +58,7 @@ TEST(Region, KeepsOffsetsOfTheLayoutVersion) {
   EXPECT_EQ(offsetof(RegionHeader, published_root), 128u);
   EXPECT_EQ(offsetof(RegionHeader, state), 136u);
   EXPECT_EQ(offsetof(RegionHeader, owner_epoch), 144u);
-  EXPECT_EQ(offsetof(RegionHeader, writes_refused), 164u);
+  EXPECT_EQ(offsetof(RegionHeader, distrust), 156u);
   EXPECT_EQ(offsetof(RegionHeader, doorbell), 192u);
   EXPECT_EQ(offsetof(RegionHeader, owner_sleeps), 196u);
   EXPECT_EQ(offsetof(RegionHeader, next_incarnation), 208u);
@@ -75,7 +75,7 @@ TEST(Region, SeparatesCacheLinesByWriter) {
   const auto line = [](size_t offset) { return offset / kCacheLineBytes; };
   // Owner | whoever wants the owner to act | counters | reason.
   EXPECT_LT(line(offsetof(RegionHeader, region_id)), line(offsetof(RegionHeader, published_root)));
-  EXPECT_LT(line(offsetof(RegionHeader, writes_refused)), line(offsetof(RegionHeader, doorbell)));
+  EXPECT_LT(line(offsetof(RegionHeader, distrust)), line(offsetof(RegionHeader, doorbell)));
   EXPECT_EQ(line(offsetof(RegionHeader, doorbell)), line(offsetof(RegionHeader, next_incarnation)));
   EXPECT_LT(line(offsetof(RegionHeader, next_incarnation)), line(offsetof(RegionHeader, commits)));
   EXPECT_LT(line(offsetof(RegionHeader, generation)), line(offsetof(RegionHeader, reason_version)));

@@ -1,0 +1,92 @@
+// What the store has to do with its checkpoints: when one is due, the switch of logs, and who waits
+// for it.
+#include <algorithm>
+
+#include "engine/store/store.h"
+
+namespace small_db {
+
+std::shared_ptr<LogWriter> Store::shared_log() const {
+  const std::lock_guard<std::mutex> guard(log_mutex_);
+  return log_;
+}
+
+void Store::set_log(std::shared_ptr<LogWriter> log) {
+  committer_.set_log(log.get());
+  checkpointer_.set_log_generation(log->position().generation);
+  region_.header().generation.store(log->position().generation, std::memory_order_relaxed);
+  // The wish belongs to the former log's offsets.
+  committer_.forget_log_wish();
+  log_used_end_.store(log->reserved_end(), std::memory_order_release);
+  const std::lock_guard<std::mutex> guard(log_mutex_);
+  log_ = std::move(log);
+}
+
+void Store::switch_log() {
+  std::optional<LogEnd> next = checkpointer_.take_new_log();
+  if (!next) return;
+  if (failed_.load(std::memory_order_acquire)) {
+    checkpointer_.switched({Code::kReadOnly, "store: the log has failed"});
+    return;
+  }
+  Status status = committer_.write_seal_frame();
+  if (status.code() == Code::kNoDiskSpace) {  // nothing was written
+    checkpointer_.switched(status);
+    return;
+  }
+  if (status.is_ok()) {
+    next->start_missing = true;
+    next->last_revision = committer_.durable_revision();
+    next->previous = {log_->position().generation, next->last_revision, log_->position().chain};
+    LogOptions options;
+    options.prepare_step_bytes = options_.log_prepare_step_bytes;
+    Result<std::unique_ptr<LogWriter>> log = LogWriter::open(
+        environment_.directory, *next, committer_.epoch(), environment_.clock.wall_ms(), options);
+    status = log.status();
+    if (log.is_ok()) set_log(std::move(log).value());
+  }
+  // A log that is sealed, or failed, takes no more: without the next one writing ends here.
+  if (!status.is_ok()) note_failure(status);
+  checkpointer_.switched(status);
+}
+
+void Store::serve_checkpoint_requests() {
+  std::vector<CheckpointRequest> requests = committer_.take_checkpoint_requests();
+  if (!requests.empty()) {
+    checkpointer_.request();
+    checkpoint_waiters_.insert(checkpoint_waiters_.end(), requests.begin(), requests.end());
+  }
+  const std::optional<Status> result = checkpointer_.take_result();
+  if (!result) return;
+  committer_.answer_checkpoints(checkpoint_waiters_, result->code(), batches_[open_batch_]);
+  checkpoint_waiters_.clear();
+}
+
+bool Store::checkpoint_is_due() {
+  const RegionHeader& header = region_.header();
+  const uint64_t operations = header.operations.load(std::memory_order_relaxed);
+  const uint64_t log_bytes = header.log_bytes.load(std::memory_order_relaxed);
+  const uint64_t new_operations =
+      operations - checkpointed_operations_.load(std::memory_order_relaxed);
+  const uint64_t new_bytes = log_bytes - checkpointed_log_bytes_.load(std::memory_order_relaxed);
+  const uint64_t now = environment_.clock.monotonic_us();
+  const bool due =
+      new_operations != 0 &&
+      ((options_.checkpoint_log_bytes != 0 && new_bytes >= options_.checkpoint_log_bytes) ||
+       (options_.checkpoint_updates != 0 && new_operations >= options_.checkpoint_updates) ||
+       now >= next_checkpoint_us());
+  if (!due) return false;
+  checkpointed_operations_.store(operations, std::memory_order_relaxed);
+  checkpointed_log_bytes_.store(log_bytes, std::memory_order_relaxed);
+  checkpointed_us_.store(now, std::memory_order_relaxed);
+  return true;
+}
+
+uint64_t Store::next_checkpoint_us() const {
+  const bool changed = region_.header().operations.load(std::memory_order_relaxed) !=
+                       checkpointed_operations_.load(std::memory_order_relaxed);
+  if (!changed || options_.checkpoint_interval_us == 0) return UINT64_MAX;
+  return checkpointed_us_.load(std::memory_order_relaxed) + options_.checkpoint_interval_us;
+}
+
+}  // namespace small_db
