@@ -28,6 +28,8 @@ Result<Tree> BulkBuilder::finish() {
     tree.root = write_inner(level, top.count, BlockRef());
   }
   tree.height = 1 + height_;
+  // What a load leaves must be enough for the deletes that make room again.
+  SMALL_DB_RETURN_IF_ERROR(need_memory());
   return tree;
 }
 

@@ -1,5 +1,8 @@
 #include "engine/checkpoint/writer.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "tests/engine/checkpoint/checkpoint_fixture.h"
 
 namespace small_db {
@@ -82,51 +85,68 @@ TEST_F(LargeCheckpointTest, LongKeysAndValuesReadBack) {
   EXPECT_TRUE(records.value() == records_of(table_.cursor()));
 }
 
-TEST_F(CheckpointWriterTest, AWalkGoesOnInANewerState) {
-  begin();
-  for (int i = 0; i < 100; ++i) ASSERT_OK(put("key " + std::to_string(100 + i), "old"));
-  commit();
-  const uint64_t start = revision_;
-  auto writer = CheckpointWriter::create(*directory_, new_checkpoint(start), small_blocks());
-  ASSERT_OK(writer.status());
-  {
-    const Snapshot first = snapshot();
-    Cursor cursor = first.cursor();
-    ASSERT_OK(writer.value()->seek_next(cursor));
-    const Result<bool> more = writer.value()->take(cursor, 900);
-    ASSERT_TRUE(more.is_ok() && more.value());
+// Walks 100 keys of one state partly and goes on in a newer one, in which `change` may have touched
+// the last key that was taken.
+class CheckpointWalkTest : public CheckpointTest {
+ protected:
+  void take_from_snapshot(CheckpointWriter& writer, uint64_t bytes, bool more_expected) {
+    const Snapshot state = snapshot();
+    Cursor cursor = state.cursor();
+    ASSERT_OK(writer.seek_next(cursor));
+    const Result<bool> more = writer.take(cursor, bytes);
+    ASSERT_OK(more.status());
+    ASSERT_EQ(more.value(), more_expected);
   }
-  const uint64_t taken = writer.value()->entries();
-  ASSERT_GT(taken, 10u);
-  Records expected = records_of(table_.cursor());
-  expected.resize(taken);
-  begin();
-  for (int i = 0; i < 100; i += 2) ASSERT_OK(put("key " + std::to_string(100 + i), "new"));
-  const std::string last = "key " + std::to_string(100 + taken - 1);
-  ASSERT_OK(put(last + '\0', "right behind the last one"));
-  ASSERT_OK(erase("key 199"));
-  if (model_.count(last) != 0) ASSERT_OK(erase(last));
-  commit();
-  Cursor rest = table_.cursor();
-  ASSERT_OK(rest.seek(as_bytes(last + '\0')));
-  const Records newer = records_of(table_.cursor());
-  for (const std::string& record : newer) {
-    const Bytes key = decode_record(as_bytes(record)).value().view.key;
-    if (compare_bytes(key, as_bytes(last)) > 0) expected.push_back(record);
+
+  // The records of the newer state behind `last`.
+  Records newer_behind(const std::string& last) {
+    Records behind;
+    for (const std::string& record : records_of(table_.cursor())) {
+      const Bytes key = decode_record(as_bytes(record)).value().view.key;
+      if (compare_bytes(key, as_bytes(last)) > 0) behind.push_back(record);
+    }
+    return behind;
   }
-  {
-    const Snapshot second = snapshot();
-    Cursor cursor = second.cursor();
-    ASSERT_OK(writer.value()->seek_next(cursor));
-    const Result<bool> more = writer.value()->take(cursor, UINT64_MAX);
-    ASSERT_TRUE(more.is_ok() && !more.value());
+
+  void walk(const std::function<void(const std::string& last)>& change) {
+    begin();
+    for (int i = 0; i < 100; ++i) ASSERT_OK(put("key " + std::to_string(100 + i), "old"));
+    commit();
+    const uint64_t start = revision_;
+    const auto writer =
+        CheckpointWriter::create(*directory_, new_checkpoint(start), small_blocks()).value();
+    take_from_snapshot(*writer, 900, true);
+    ASSERT_GT(writer->entries(), 10u);
+    Records expected = records_of(table_.cursor());
+    expected.resize(writer->entries());
+    const std::string last = "key " + std::to_string(100 + writer->entries() - 1);
+    begin();
+    for (int i = 0; i < 100; i += 3) ASSERT_OK(put("key " + std::to_string(100 + i), "new"));
+    ASSERT_OK(put(last + '\0', "right behind the last one"));
+    ASSERT_OK(erase("key 199"));
+    change(last);
+    commit();
+    for (const std::string& record : newer_behind(last)) expected.push_back(record);
+    take_from_snapshot(*writer, UINT64_MAX, false);
+    ASSERT_OK(writer->finish(revision_));
+    const auto reader = CheckpointReader::open(*directory_, kGeneration, nullptr);
+    ASSERT_OK(reader.status());
+    EXPECT_EQ(reader.value()->footer().start_revision, start);
+    EXPECT_EQ(reader.value()->footer().end_revision, revision_);
+    EXPECT_EQ(read_all(*reader.value()).value(), expected);
   }
-  ASSERT_OK(writer.value()->finish(revision_));
-  const auto reader = CheckpointReader::open(*directory_, kGeneration, nullptr);
-  ASSERT_OK(reader.status());
-  EXPECT_EQ(reader.value()->footer().start_revision, start);
-  EXPECT_EQ(reader.value()->footer().end_revision, revision_);
-  EXPECT_EQ(read_all(*reader.value()).value(), expected);
+};
+
+TEST_F(CheckpointWalkTest, GoesOnInANewerState) {
+  walk([](const std::string&) {});
+}
+
+TEST_F(CheckpointWalkTest, GoesOnBehindAKeyThatHasChanged) {
+  walk([&](const std::string& last) { ASSERT_OK(put(last, "newer")); });
+}
+
+TEST_F(CheckpointWalkTest, GoesOnBehindAKeyThatIsGone) {
+  walk([&](const std::string& last) { ASSERT_OK(erase(last)); });
 }
 
 TEST_F(CheckpointWriterTest, ACursorThatGoesBackIsNoticed) {

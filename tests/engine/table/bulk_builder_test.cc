@@ -161,6 +161,33 @@ TEST_F(BulkBuilderTest, ALoadThatDoesNotFitFailsAndClears) {
   ASSERT_OK(table.check());
 }
 
+// At the most keys that fit, a key can still be taken out and put back.
+TEST_F(BulkBuilderTest, ALoadThatJustFitsLeavesRoomForChanges) {
+  RegionMemory memory(kRegionBytesMin);
+  Table table(memory.region());
+  const auto loads = [&](int count) {
+    table.clear();
+    table.begin_batch(1);
+    table.begin_load();
+    for (int i = 0; i < count; ++i) {
+      const std::string key = std::to_string(1000000 + i);
+      if (!table.load(put_view(key, "value", 1)).is_ok()) return false;
+    }
+    return table.end_load().is_ok();
+  };
+  int fits = 1;
+  int too_many = 200000;
+  while (too_many - fits > 1) {
+    const int middle = (fits + too_many) / 2;
+    (loads(middle) ? fits : too_many) = middle;
+  }
+  ASSERT_TRUE(loads(fits));
+  ASSERT_OK(table.erase(as_bytes("1000000"), 2));
+  ASSERT_OK(table.put(put_view("1000000", "value", 3)));
+  publish_root(memory.region(), table.seal_batch(3, 1, LogPosition()));
+  ASSERT_OK(table.check());
+}
+
 TEST_F(BulkBuilderTest, ARecordMustHaveAKey) {
   begin();
   table_.begin_load();
