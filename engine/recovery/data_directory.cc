@@ -122,10 +122,6 @@ std::optional<uint64_t> parse_numbered_name(std::string_view name, std::string_v
   return parse_decimal(name.substr(prefix.size()));
 }
 
-std::string checkpoint_name(uint64_t generation) {
-  return std::string(kCheckpointPrefix) + std::to_string(generation);
-}
-
 Result<DirectoryListing> list_data_directory(Directory& directory) {
   Result<std::vector<std::string>> names = directory.list();
   if (!names.is_ok()) return names.status();

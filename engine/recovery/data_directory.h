@@ -61,8 +61,6 @@ std::optional<uint64_t> parse_version(std::string_view text);
 // N of a name "<prefix>N", decimal without leading zeros.
 std::optional<uint64_t> parse_numbered_name(std::string_view name, std::string_view prefix);
 
-std::string checkpoint_name(uint64_t generation);
-
 struct DirectoryListing {
   VersionState version = VersionState::kMissing;
   VersionState new_version = VersionState::kMissing;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/checkpoint/format.h"
 #include "engine/recovery/data_directory.h"
 #include "engine/recovery/log_replay.h"
 
@@ -98,7 +99,7 @@ Status settle_directory(Directory& directory, const DirectoryListing& listing, O
 
 Status load_checkpoint(Directory& directory, uint64_t generation, RecoverySink& sink,
                        const RecoveryOptions& options, LoadedCheckpoint* loaded, Refusal* refusal) {
-  const std::string name = checkpoint_name(generation);
+  const std::string name = checkpoint_file_name(generation);
   if (options.checkpoints == nullptr) {
     return refuse(
         refusal, Status(Code::kWrongFormat, "recovery: checkpoint"), name,

@@ -230,7 +230,7 @@ Status Checkpointer::remove_old() {
   const uint64_t oldest = generations[generations.size() - 1 - options_.keep_generations];
   for (const uint64_t generation : listing.value().checkpoints) {
     if (generation < oldest)
-      SMALL_DB_RETURN_IF_ERROR(directory_.remove(checkpoint_name(generation)));
+      SMALL_DB_RETURN_IF_ERROR(directory_.remove(checkpoint_file_name(generation)));
   }
   for (const uint64_t generation : logs) {
     if (generation < oldest) SMALL_DB_RETURN_IF_ERROR(directory_.remove(log_file_name(generation)));

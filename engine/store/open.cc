@@ -38,10 +38,11 @@ class TableSink : public RecoverySink {
 // Loads a checkpoint for recovery, straight into the table.
 class TableCheckpoints : public CheckpointLoader {
  public:
-  explicit TableCheckpoints(Table& table) : table_(table) {}
+  TableCheckpoints(Table& table, bool read_ahead) : table_(table), read_ahead_(read_ahead) {}
 
   Result<LoadedCheckpoint> load(Directory& directory, uint64_t generation, RecoverySink&) override {
     CheckpointLoadOptions options;
+    options.read_ahead = read_ahead_;
     uint64_t damage_offset = 0;
     const Result<CheckpointState> state =
         load_checkpoint(directory, generation, table_, options, &damage_offset);
@@ -55,6 +56,7 @@ class TableCheckpoints : public CheckpointLoader {
 
  private:
   Table& table_;
+  const bool read_ahead_;
 };
 
 std::string seconds(uint64_t us) {
@@ -124,7 +126,7 @@ Status Store::load() {
   table_.clear();
   table_.begin_batch(1);
   TableSink sink(table_);
-  TableCheckpoints checkpoints(table_);
+  TableCheckpoints checkpoints(table_, options_.checkpoint_read_ahead);
   RecoveryOptions options;
   options.checkpoints = &checkpoints;
   options.now_ms = environment_.clock.wall_ms();

@@ -24,6 +24,11 @@ constexpr std::chrono::seconds kDiskFullRetry{1};
 // than it overlaps.
 constexpr uint32_t kInlineRequestsMax = 4;
 
+StoreOptions with_read_ahead(StoreOptions options) {
+  options.checkpoint_read_ahead = true;
+  return options;
+}
+
 // Threads are made with all signals blocked: they are for the process's own thread.
 class BlockedSignals {
  public:
@@ -47,15 +52,22 @@ class BlockedSignals {
 struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Threads> {
   Threads(Region region, std::string directory, const StoreOptions& options, WorkerBells& bells,
           EventLog& log)
-      : region_(region), path_(std::move(directory)), options_(options), bells_(bells), log_(log) {}
+      : region_(region),
+        path_(std::move(directory)),
+        options_(with_read_ahead(options)),
+        bells_(bells),
+        log_(log) {}
 
   void start();
   void stop();
 
  private:
-  // waiting ──▶ owning (the commit thread has the lock)   waiting ──▶ stopped (stop() came first)
-  enum class Phase : uint8_t { kWaiting, kOwning, kStopped };
+  // starting ──▶ waiting ──▶ owning: the commit thread, when it waits for the lock, and when it has
+  // it
+  //                 └──▶ stopped: stop() came first
+  enum class Phase : uint8_t { kStarting, kWaiting, kOwning, kStopped };
 
+  bool change_phase(Phase from, Phase to);
   void run_commit();
   void own();
   void commit_until_stopped();
@@ -78,7 +90,6 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   WorkerBells& bells_;
   EventLog& log_;
 
-  std::atomic<Phase> phase_{Phase::kWaiting};
   std::atomic<bool> stopping_{false};
   std::thread commit_;
 
@@ -97,6 +108,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   std::atomic<bool> checkpoint_waits_forever_{
       false};                             // nothing has changed since the last checkpoint
   std::condition_variable prepare_work_;  // for the preparer: wants_preparation, ending_
+  Phase phase_ = Phase::kStarting;        // guarded by mutex_
   Batch* batch_ = nullptr;                // guarded by mutex_
   bool ending_ = false;                   // guarded by mutex_
   std::atomic<bool> sync_busy_{false};    // set by the commit thread, cleared by the sync thread
@@ -122,27 +134,41 @@ void StorageWorker::Threads::start() {
 }
 
 void StorageWorker::Threads::stop() {
+  if (!commit_.joinable()) return;
   stopping_.store(true, std::memory_order_seq_cst);
-  Phase waiting = Phase::kWaiting;
-  if (phase_.compare_exchange_strong(waiting, Phase::kStopped)) {
-    if (commit_.joinable()) commit_.detach();
-    return;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    done_.wait(lock, [&] { return phase_ != Phase::kStarting; });
   }
+  // Nothing but the kernel's lock holds it: it touches nothing any more when it gets that.
+  if (change_phase(Phase::kWaiting, Phase::kStopped)) return commit_.detach();
   ring_doorbell(region_);
-  if (commit_.joinable()) commit_.join();
+  commit_.join();
+}
+
+bool StorageWorker::Threads::change_phase(Phase from, Phase to) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  if (phase_ != from) return false;
+  phase_ = to;
+  done_.notify_all();
+  return true;
 }
 
 void StorageWorker::Threads::run_commit() {
   Result<std::unique_ptr<PosixDirectory>> directory = PosixDirectory::open(path_);
-  if (!directory.is_ok()) return refuse(directory.status());
+  if (!directory.is_ok()) {
+    refuse(directory.status());
+    change_phase(Phase::kStarting, Phase::kOwning);  // to be joined
+    return;
+  }
   directory_ = std::move(directory).value();
   // Asks an owner that lives to let go; the kernel says when it did, or died.
   region_.header().handover_wanted.store(static_cast<uint32_t>(getpid()),
                                          std::memory_order_seq_cst);
   ring_doorbell(region_);
+  change_phase(Phase::kStarting, Phase::kWaiting);
   Result<std::unique_ptr<DirectoryLock>> lock = directory_->lock("LOCK");
-  Phase waiting = Phase::kWaiting;
-  if (!phase_.compare_exchange_strong(waiting, Phase::kOwning)) return;
+  if (!change_phase(Phase::kWaiting, Phase::kOwning)) return;
   region_.header().handover_wanted.store(0, std::memory_order_seq_cst);
   if (!lock.is_ok()) return refuse(lock.status());
   own();

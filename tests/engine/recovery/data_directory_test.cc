@@ -70,7 +70,6 @@ TEST(VersionFile, NamesOfNumberedFilesAreExact) {
                           "xlogfile.1", "checkpoint.1"}) {
     EXPECT_FALSE(parse_numbered_name(bad, "logfile.")) << bad;
   }
-  EXPECT_EQ(checkpoint_name(7), "checkpoint.7");
 }
 
 TEST(VersionFile, IsReplacedInFiveSteps) {

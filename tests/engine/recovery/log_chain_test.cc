@@ -1,4 +1,5 @@
 // Several log files in a row: SEAL and START, HEAL, generations.
+#include "engine/checkpoint/format.h"
 #include "engine/recovery/data_directory.h"
 #include "tests/engine/recovery/test_store.h"
 
@@ -205,7 +206,7 @@ class FakeCheckpoints : public CheckpointLoader {
   }
   Result<LoadedCheckpoint> load(Directory& directory, uint64_t generation,
                                 RecoverySink& sink) override {
-    const auto file = directory.open(checkpoint_name(generation), OpenMode::kRead);
+    const auto file = directory.open(checkpoint_file_name(generation), OpenMode::kRead);
     if (!file.is_ok()) return file.status();
     for (const auto& [key, value] : history_.at(loaded.end_revision)) {
       SMALL_DB_RETURN_IF_ERROR(sink.apply(log_test::put_record(1, key, value)));

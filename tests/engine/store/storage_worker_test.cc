@@ -184,6 +184,31 @@ TEST_F(StorageWorkerThreads, RestartLoadsEverything) {
   }
 }
 
+TEST_F(StorageWorkerThreads, CheckpointsGoOnWhileClientsWrite) {
+  options_.checkpoint_updates = 700;
+  {
+    std::unique_ptr<StorageWorker> worker = start_worker();
+    ASSERT_TRUE(serves());
+    std::vector<std::thread> clients;
+    for (uint32_t i = 0; i < 3; ++i) clients.emplace_back([&, i] { write_keys(i, 3000, 16); });
+    for (std::thread& client : clients) client.join();
+    std::unique_ptr<Client> client = attach_client(region_.region());
+    ASSERT_TRUE(client->checkpoint(1).is_ok());
+    WriteOutcome outcome;
+    ASSERT_TRUE(eventually([&] { return client->poll(&outcome); }));
+    EXPECT_EQ(outcome.code, Code::kOk);
+  }
+  EXPECT_EQ(lines_.warnings(), "");
+  TestRegion fresh(32 * kMiB, 16);
+  StorageWorker worker(fresh.region(), directory_.path(), options_, bells_, lines_);
+  worker.start();
+  ASSERT_TRUE(eventually([&] {
+    return static_cast<StoreState>(fresh.region().header().state.load()) == StoreState::kServing;
+  }));
+  EXPECT_EQ(fresh.region().header().keys.load(), 9000u);
+  EXPECT_GE(fresh.region().header().generation.load(), 3u);
+}
+
 TEST_F(StorageWorkerThreads, StopEndsAWaitForTheLock) {
   const std::string lock = directory_.path() + "/LOCK";
   const int other = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -210,6 +235,9 @@ uint64_t context_switches() {
 }
 
 TEST_F(StorageWorkerThreads, IdleStoreDoesNotWakeUp) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer's own thread wakes up all the time";
+#endif
   std::unique_ptr<StorageWorker> worker = start_worker();
   ASSERT_TRUE(serves());
   write_keys(0, 10, 1);
