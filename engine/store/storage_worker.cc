@@ -62,9 +62,8 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void stop();
 
  private:
-  // starting ──▶ waiting ──▶ owning: the commit thread, when it waits for the lock, and when it has
-  // it
-  //                 └──▶ stopped: stop() came first
+  // starting ──▶ waiting ──▶ owning: the commit thread waits for the lock; it has the lock
+  //                 └──────▶ stopped: stop() came first
   enum class Phase : uint8_t { kStarting, kWaiting, kOwning, kStopped };
 
   bool change_phase(Phase from, Phase to);
@@ -101,17 +100,16 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
 
   // The hand-over to the sync thread and back.
   std::mutex mutex_;
-  std::condition_variable work_;  // for the sync thread: batch_, ending_
-  std::condition_variable done_;  // for the commit thread: sync_busy_
-  std::condition_variable
-      checkpoint_work_;  // for the checkpoint thread: requests, a switched log, ending_
-  std::atomic<bool> checkpoint_waits_forever_{
-      false};                             // nothing has changed since the last checkpoint
-  std::condition_variable prepare_work_;  // for the preparer: wants_preparation, ending_
-  Phase phase_ = Phase::kStarting;        // guarded by mutex_
-  Batch* batch_ = nullptr;                // guarded by mutex_
-  bool ending_ = false;                   // guarded by mutex_
-  std::atomic<bool> sync_busy_{false};    // set by the commit thread, cleared by the sync thread
+  std::condition_variable work_;             // for the sync thread: batch_, ending_
+  std::condition_variable done_;             // for the others: sync_busy_, phase_
+  std::condition_variable prepare_work_;     // for the preparer: wants_preparation, ending_
+  std::condition_variable checkpoint_work_;  // for the checkpoint thread: requests, log, ending_
+  Phase phase_ = Phase::kStarting;           // guarded by mutex_
+  Batch* batch_ = nullptr;                   // guarded by mutex_
+  bool ending_ = false;                      // guarded by mutex_
+  std::atomic<bool> sync_busy_{false};       // set by the commit thread, cleared by the sync thread
+  // By the checkpoint thread: nothing has changed since the last checkpoint.
+  std::atomic<bool> checkpoint_waits_forever_{false};
 };
 
 StorageWorker::StorageWorker(Region region, std::string directory, const StoreOptions& options,
@@ -223,13 +221,13 @@ void StorageWorker::Threads::dispatch() {
   Batch& batch = store_->seal();
   if (requests <= kInlineRequestsMax) {
     store_->finish(batch);
+    wake_checkpoints();
   } else {
     sync_busy_.store(true, std::memory_order_relaxed);
     const std::lock_guard<std::mutex> guard(mutex_);
     batch_ = &batch;
     work_.notify_one();
   }
-  wake_checkpoints();
   if (store_->wants_preparation()) {
     const std::lock_guard<std::mutex> guard(mutex_);
     prepare_work_.notify_one();
@@ -241,7 +239,8 @@ void StorageWorker::Threads::dispatch() {
 void StorageWorker::Threads::sleep(Committer::Drained drained) {
   DoorbellWait wait(region_);
   const bool idle = sync_is_idle();
-  if (must_let_go() || (idle && store_->has_work()) || store_->checkpointer().has_news()) return;
+  if (must_let_go() || store_->wants_log_switch()) return;
+  if (idle && (store_->has_work() || store_->checkpointer().has_news())) return;
   if (drained == Committer::Drained::kAll && store_->ready()) return;
   if (drained == Committer::Drained::kFull && idle) return;
   if (drained == Committer::Drained::kNoSpace) {
@@ -263,8 +262,8 @@ void StorageWorker::Threads::switch_log() {
   checkpoint_work_.notify_one();
 }
 
-// Commit thread: when a checkpoint was asked for, or the interval begins to run because something
-// has changed.
+// After a commit, in the thread that made it, and when a checkpoint was asked for: one may be due,
+// or the interval begins to run because something has changed.
 void StorageWorker::Threads::wake_checkpoints() {
   if (!store_->checkpointer().is_requested()) {
     if (store_->checkpoint_is_due()) {
@@ -320,10 +319,10 @@ void StorageWorker::Threads::run_sync() {
     Batch& batch = *std::exchange(batch_, nullptr);
     lock.unlock();
     store_->finish(batch);
+    wake_checkpoints();
     lock.lock();
-    sync_busy_.store(false,
-                     std::memory_order_seq_cst);  // pairs with sync_is_idle, before the doorbell
-    done_.notify_one();
+    sync_busy_.store(false, std::memory_order_release);  // pairs with sync_is_idle
+    done_.notify_all();
     ring_doorbell(region_);
   }
 }

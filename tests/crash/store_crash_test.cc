@@ -6,6 +6,7 @@
 // history (default 1).
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 
 #include "tests/sim/store_sim.h"
@@ -133,6 +134,32 @@ TEST(StoreCrash, RecoveredStoreGoesOnAndIsRecoveredAgain) {
     ASSERT_EQ(check_recovery(disk, history), "") << "power off at call " << call;
     disk.crash(call + 1);
     ASSERT_EQ(check_recovery_and_use(disk, history), "") << "power off at call " << call;
+  }
+}
+
+// One call of the history fails. The store may refuse to write from then on, but it answers every
+// request, and what it acknowledged is there after the next start.
+TEST(StoreCrash, AFailedCallLosesNothingThatWasAcknowledged) {
+  constexpr std::array kFaults = {SimFault::kIoError, SimFault::kNoSpace, SimFault::kShortWrite};
+  const uint64_t calls = Life(UINT64_MAX).calls;
+  for (uint64_t call = 0; call < calls; call += 2) {
+    const SimFault fault = kFaults[call / 2 % kFaults.size()];
+    const std::string what =
+        "call " + std::to_string(call) + " fails in way " + std::to_string(call / 2 % 3);
+    SimDisk disk(seed());
+    History history;
+    disk.fail_at(call, fault);
+    {
+      StoreSim sim(disk, history, seed(), options());
+      if (sim.open().is_ok()) {
+        sim.run(kOperations);
+        ASSERT_EQ(sim.compare(), "") << what;
+      }
+    }
+    disk.kill_process();
+    ASSERT_EQ(check_recovery(disk, history), "") << what;
+    disk.crash(call);
+    ASSERT_EQ(check_recovery(disk, history), "") << what << ", then power off";
   }
 }
 

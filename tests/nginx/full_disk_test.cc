@@ -1,0 +1,73 @@
+// A disk that is full: a tmpfs of a few megabytes, which only root can mount.
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "tests/nginx/nginx_server.h"
+#include "tests/nginx/processes.h"
+
+namespace small_db::testing {
+namespace {
+
+// A file system of its own below a directory, unmounted at the end.
+class SmallDisk {
+ public:
+  SmallDisk() { mounted_ = mount("tmpfs", path().c_str(), "tmpfs", 0, "size=24m,mode=0755") == 0; }
+  ~SmallDisk() {
+    if (mounted_) umount2(path().c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+  bool is_mounted() const { return mounted_; }
+  const std::string& path() const { return directory_.path(); }
+  bool grow() {
+    return mount("tmpfs", path().c_str(), "tmpfs", MS_REMOUNT, "size=96m,mode=0755") == 0;
+  }
+
+ private:
+  TempDirectory directory_;
+  bool mounted_ = false;
+};
+
+std::string key_of(int number) { return "/v1/kv/key" + std::to_string(number); }
+
+TEST(FullDisk, RefusesPutsLosesNothingAndResumesByItself) {
+  SmallDisk disk;
+  if (!disk.is_mounted()) GTEST_SKIP() << "only root can mount a small disk";
+  NginxServer server({.memory = "128m", .data_directory = disk.path() + "/store"});
+  server.start();
+  HttpClient client(server.port());
+  const std::string value(100'000, 'v');
+  expect_ok(client.put("/v1/kv/victim", base64_envelope("x")));
+  int stored = 0;
+  HttpResponse response;
+  for (; stored < 2000; stored++) {
+    response = client.put(key_of(stored), base64_envelope(value));
+    if (response.status != 200) break;
+  }
+  ASSERT_GT(stored, 20);
+  expect_problem(response, 507, "no-disk-space", "");
+  EXPECT_EQ(client.get(key_of(stored)).status, 404);
+  // Everything else goes on.
+  expect_ok(client.get("/v1/health"));
+  expect_ok(client.del("/v1/kv/victim"));
+  EXPECT_EQ(client.get("/v1/kv/victim").status, 404);
+  EXPECT_TRUE(value_in(client.get(key_of(0))) == value);
+  EXPECT_NE(server.error_log().find("disk is full"), std::string::npos);
+
+  ASSERT_TRUE(disk.grow());
+  EXPECT_TRUE(
+      poll_until([&] { return client.put("/v1/kv/again", base64_envelope(value)).status == 200; }));
+  server.kill_everything();
+  server.start();
+  HttpClient after(server.port());
+  for (int i = 0; i < stored; i++) {
+    ASSERT_TRUE(value_in(after.get(key_of(i))) == value) << "key " << i;
+  }
+  EXPECT_EQ(after.get("/v1/kv/victim").status, 404);
+  EXPECT_TRUE(value_in(after.get("/v1/kv/again")) == value);
+}
+
+}  // namespace
+}  // namespace small_db::testing
