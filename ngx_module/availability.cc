@@ -46,6 +46,23 @@ std::string detail_of(const Region& region, Code code) {
   }
 }
 
+std::string checkpoint_detail_of(const Region& region, Code code) {
+  switch (code) {
+    case Code::kUnavailable:
+    case Code::kReadOnly:
+      return state_detail(region);
+    case Code::kNoDiskSpace:
+      return "no space for the checkpoint in the store's directory; the one before stays in force";
+    case Code::kOverloaded:
+      return "too many requests wait for the store; ask again";
+    case Code::kOutcomeUnknown:
+      return "its end was not seen here: storage was replaced, or it takes very long; ask again";
+    default:
+      return std::string(code_name(code)) +
+             "; the one before stays in force; nginx's error log says what happened";
+  }
+}
+
 }  // namespace
 
 StoreState told_state(const Region& region) noexcept {
@@ -75,6 +92,14 @@ Problem refusal(const Region& region, Code code) noexcept {
     return problem_of(code, detail_of(region, code));
   } catch (const std::bad_alloc&) {
     return problem_of(code, {});
+  }
+}
+
+Problem checkpoint_refusal(const Region& region, Code code) noexcept {
+  try {
+    return checkpoint_problem(code, checkpoint_detail_of(region, code));
+  } catch (const std::bad_alloc&) {
+    return checkpoint_problem(code, {});
   }
 }
 

@@ -20,4 +20,7 @@ std::optional<Problem> why_no_writes(const Region& region) noexcept;
 // state and reason, memory in use.
 Problem refusal(const Region& region, Code code) noexcept;
 
+// The same for a checkpoint that failed.
+Problem checkpoint_refusal(const Region& region, Code code) noexcept;
+
 }  // namespace small_db

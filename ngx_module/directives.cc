@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <iterator>
 #include <new>
 
 #include "engine/base/limits.h"
@@ -49,12 +50,18 @@ struct SizeRange {
   const char* text;  // as people write it
 };
 
+// Logs why the directive's argument is wrong; must: what it must be.
+const char* refuse_value(ngx_conf_t* cf, ngx_uint_t index, const char* must) noexcept {
+  ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" directive invalid value \"%V\", it must be %s",
+                     argument(cf, 0), argument(cf, index), must);
+  return kConfError;
+}
+
 // Parses the directive's value, a size. -1 when it is none or out of range; the reason is logged.
 off_t parse_size(ngx_conf_t* cf, const SizeRange& range) noexcept {
   const off_t size = ngx_parse_offset(argument(cf, 1));
   if (size >= range.min && size <= range.max) return size;
-  ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" directive invalid value \"%V\", it must be %s",
-                     argument(cf, 0), argument(cf, 1), range.text);
+  refuse_value(cf, 1, range.text);
   return -1;
 }
 
@@ -95,16 +102,104 @@ const char* set_max_value_size(ngx_conf_t* cf, StoreConf* store) noexcept {
   return kConfOk;
 }
 
+constexpr ngx_msec_t kCheckpointIntervalMinMs = 1000;
+constexpr ngx_msec_t kCheckpointIntervalMaxMs = 30ul * 24 * 60 * 60 * 1000;
+constexpr ngx_int_t kCheckpointUpdatesMax = 1'000'000'000;
+constexpr ngx_int_t kKeepGenerationsMax = 1000;
+
+// Each parses what follows "name=". False: not such a value.
+bool set_checkpoint_interval(ngx_str_t value, StoreOptions* options) noexcept {
+  // NGX_ERROR is out of range, too.
+  const auto ms = static_cast<ngx_msec_t>(ngx_parse_time(&value, 0));
+  if (ms != 0 && (ms < kCheckpointIntervalMinMs || ms > kCheckpointIntervalMaxMs)) return false;
+  options->checkpoint_interval_us = ms * 1000;
+  return true;
+}
+
+bool set_checkpoint_log_size(ngx_str_t value, StoreOptions* options) noexcept {
+  const off_t bytes = ngx_parse_offset(&value);
+  if (bytes != 0 && (bytes < static_cast<off_t>(kMiB) || bytes > kMemoryMax)) return false;
+  options->checkpoint_log_bytes = static_cast<uint64_t>(bytes);
+  return true;
+}
+
+bool set_checkpoint_updates(ngx_str_t value, StoreOptions* options) noexcept {
+  const ngx_int_t updates = ngx_atoi(value.data, value.len);
+  if (updates < 0 || updates > kCheckpointUpdatesMax) return false;
+  options->checkpoint_updates = static_cast<uint64_t>(updates);
+  return true;
+}
+
+struct CheckpointParameter {
+  std::string_view prefix;
+  bool (*set)(ngx_str_t value, StoreOptions* options) noexcept;
+  const char* must;
+};
+
+constexpr CheckpointParameter kCheckpointParameters[] = {
+    {"interval=", set_checkpoint_interval, "a time between 1s and 30d, or 0 for never"},
+    {"log_size=", set_checkpoint_log_size, "a size between 1m and 64g, or 0 for never"},
+    {"updates=", set_checkpoint_updates, "a number up to 1000000000, or 0 for never"},
+};
+
+// The argument with this index; taken: which parameters were there before.
+const char* set_checkpoint_parameter(ngx_conf_t* cf, ngx_uint_t index, uint32_t* taken,
+                                     StoreOptions* options) noexcept {
+  const std::string_view text = text_of(*argument(cf, index));
+  for (size_t i = 0; i < std::size(kCheckpointParameters); ++i) {
+    const CheckpointParameter& parameter = kCheckpointParameters[i];
+    if (!text.starts_with(parameter.prefix)) continue;
+    if ((*taken & 1u << i) != 0) return refuse_value(cf, index, "given once only");
+    *taken |= 1u << i;
+    const bool set = parameter.set(ngx_text(text.substr(parameter.prefix.size())), options);
+    return set ? kConfOk : refuse_value(cf, index, parameter.must);
+  }
+  return refuse_value(cf, index, "interval=TIME, log_size=SIZE or updates=NUMBER, or off alone");
+}
+
+const char* set_checkpoint(ngx_conf_t* cf, StoreConf* store) noexcept {
+  if (store->has_checkpoint) return "is duplicate";
+  store->has_checkpoint = true;
+  StoreOptions* options = &store->options;
+  if (cf->args->nelts == 2 && text_of(*argument(cf, 1)) == "off") {
+    options->checkpoint_interval_us = 0;
+    options->checkpoint_log_bytes = 0;
+    options->checkpoint_updates = 0;
+    return kConfOk;
+  }
+  uint32_t taken = 0;
+  for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) {
+    const char* error = set_checkpoint_parameter(cf, i, &taken, options);
+    if (error != kConfOk) return error;
+  }
+  return kConfOk;
+}
+
+const char* set_keep_generations(ngx_conf_t* cf, StoreConf* store) noexcept {
+  if (store->has_keep_generations) return "is duplicate";
+  store->has_keep_generations = true;
+  const ngx_str_t* value = argument(cf, 1);
+  const ngx_int_t generations = ngx_atoi(value->data, value->len);
+  if (generations < 0 || generations > kKeepGenerationsMax) {
+    return refuse_value(cf, 1, "a number between 0 and 1000");
+  }
+  store->options.keep_generations = static_cast<size_t>(generations);
+  return kConfOk;
+}
+
 struct StoreParameter {
   std::string_view name;
   const char* (*set)(ngx_conf_t* cf, StoreConf* store) noexcept;
+  ngx_uint_t arguments_max;
 };
 
 constexpr StoreParameter kStoreParameters[] = {
-    {"dir", set_dir},
-    {"memory", set_memory},
-    {"max_key_size", set_max_key_size},
-    {"max_value_size", set_max_value_size},
+    {"dir", set_dir, 1},
+    {"memory", set_memory, 1},
+    {"max_key_size", set_max_key_size, 1},
+    {"max_value_size", set_max_value_size, 1},
+    {"checkpoint", set_checkpoint, 10},  // each is checked
+    {"keep_generations", set_keep_generations, 1},
 };
 
 // One directive inside of small_db_store; nginx calls it instead of looking for a command.
@@ -113,7 +208,7 @@ char* read_store_parameter(ngx_conf_t* cf, ngx_command_t* command, void* conf) n
   if (name == "include") return ngx_conf_include(cf, command, conf);
   for (const StoreParameter& parameter : kStoreParameters) {
     if (parameter.name != name) continue;
-    if (cf->args->nelts != 2) {
+    if (cf->args->nelts < 2 || cf->args->nelts > 1 + parameter.arguments_max) {
       ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid number of arguments in \"%V\" directive",
                          argument(cf, 0));
       return kConfError;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "engine/shm/region.h"
+#include "engine/store/options.h"
 #include "ngx_module/nginx.h"
 
 namespace small_db {
@@ -16,10 +17,13 @@ struct StoreConf {
   off_t memory;
   size_t max_key_size;
   size_t max_value_size;
-  ngx_cycle_t* cycle;    // the cycle that is being read
-  ngx_shm_zone_t* zone;  // its data is this StoreConf
-  ngx_path_t* path;      // its data is this StoreConf
-  Region region;         // set by the zone's init, before any fork
+  bool has_checkpoint;        // the directive
+  bool has_keep_generations;  // the directive
+  StoreOptions options;       // of the storage process, for its life
+  ngx_cycle_t* cycle;         // the cycle that is being read
+  ngx_shm_zone_t* zone;       // its data is this StoreConf
+  ngx_path_t* path;           // its data is this StoreConf
+  Region region;              // set by the zone's init, before any fork
 };
 
 struct MainConf {

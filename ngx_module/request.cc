@@ -86,17 +86,11 @@ ngx_int_t handle_item(ngx_http_request_t* r, StoreConf* store, std::string key) 
 
 ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexcept {
   if (target.route == Route::kItem) return handle_item(r, store, std::move(target.key));
+  if (target.route == Route::kCheckpoint) return handle_checkpoint(r, store);
   const ngx_int_t discarded = ngx_http_discard_request_body(r);
   if (discarded != NGX_OK) return discarded;
-  switch (target.route) {
-    case Route::kHealth:
-      return handle_health(r, store->region);
-    case Route::kRole:
-      return send_text(r, NGX_HTTP_OK, kJsonContentType, role_body(false));
-    default:
-      return send_problem(r, {NGX_HTTP_NOT_IMPLEMENTED, "urn:small-db:problem:not-implemented",
-                              "Not implemented", "this build takes no checkpoints"});
-  }
+  if (target.route == Route::kHealth) return handle_health(r, store->region);
+  return send_text(r, NGX_HTTP_OK, kJsonContentType, role_body(false));
 }
 
 }  // namespace

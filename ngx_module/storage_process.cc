@@ -31,8 +31,8 @@ struct RunningStorage {
   explicit RunningStorage(const StoreConf& store)
       : region(store.region),
         log(new NginxEventLog(ngx_cycle->log, text_of(store.name))),
-        worker(store.region, std::string(text_of(store.dir)), StoreOptions{}, worker_bells(),
-               *log) {}
+        worker(store.region, std::string(text_of(store.dir)), store.options, worker_bells(), *log) {
+  }
   Region region;
   // Never freed: a thread that waits in the kernel for the directory's lock outlives its worker.
   NginxEventLog* log;

@@ -2,7 +2,6 @@
 
 #include <new>
 
-#include "ngx_module/handlers.h"
 #include "ngx_module/waiting.h"
 
 namespace small_db {
@@ -10,7 +9,7 @@ namespace small_db {
 Status StoreClient::submit(uint64_t cookie) noexcept {
   if (is_full()) return {Code::kOverloaded, "store client: queue"};
   if (queue_.empty()) {
-    const Status status = submit_write(waiting_request(cookie), *client_, cookie);
+    const Status status = submit_waiting(cookie);
     // Without a request in flight no bell would ring when there is room.
     if (status.code() != Code::kOverloaded || client_->in_flight() == 0) return status;
   }
@@ -25,8 +24,7 @@ Status StoreClient::submit(uint64_t cookie) noexcept {
 void StoreClient::submit_queued() noexcept {
   while (!queue_.empty()) {
     const uint64_t cookie = queue_.front();
-    ngx_http_request_t* r = waiting_request(cookie);  // nullptr: it has gone meanwhile
-    const Status status = r == nullptr ? Status::ok() : submit_write(r, *client_, cookie);
+    const Status status = submit_waiting(cookie);
     if (status.code() == Code::kOverloaded && client_->in_flight() != 0) return;
     queue_.pop_front();
     if (!status.is_ok()) answer_wait({cookie, status.code(), 0});

@@ -1,6 +1,6 @@
-// A store's client in this worker, and the writes that found no room in its ring: they wait here in
-// the order in which they came. The ring of a small store is short, and a long value that is being
-// streamed fills it; a few requests at a time are no overload. Only a long queue is.
+// A store's client in this worker, and the requests that found no room in its ring: they wait here
+// in the order in which they came. The ring of a small store is short, and a long value that is
+// being streamed fills it; a few requests at a time are no overload. Only a long queue is.
 //
 // Runs in the worker's event loop.
 #pragma once
@@ -19,10 +19,10 @@ class StoreClient {
 
   Client& engine() noexcept { return *client_; }
 
-  // True when a write should be refused before its body is read.
+  // True when a request should be refused before its body is read.
   bool is_full() const noexcept { return queue_.size() >= kQueueMax; }
 
-  // Submits the write that waits under `cookie`, now or as soon as there is room. Errors: as of
+  // Submits the request that waits under `cookie`, now or as soon as there is room. Errors: as of
   // Client::put; kOverloaded when too many wait already. Nothing was submitted then.
   Status submit(uint64_t cookie) noexcept;
 

@@ -1,22 +1,21 @@
 #include "ngx_module/waiting.h"
 
+#include <algorithm>
 #include <new>
 #include <vector>
-
-#include "ngx_module/response.h"
 
 namespace small_db {
 namespace {
 
-// A write that has no outcome by then is answered: its owner is gone for longer than any takeover
-// lasts.
-constexpr ngx_msec_t kDeadlineMs = 30'000;
+constexpr ngx_msec_t kLostCheckMs = 1000;
 
 struct Wait {
   uint64_t cookie = 0;  // generation << 32 | index; 0: free
   ngx_http_request_t* r = nullptr;
   Client* client = nullptr;
-  ngx_event_t deadline{};  // its address must stay
+  const WaitKind* kind = nullptr;
+  ngx_msec_t left_ms = 0;  // to the deadline, from when the timer fires
+  ngx_event_t timer{};     // its address must stay
 };
 
 class WaitTable {
@@ -63,7 +62,7 @@ Wait* WaitTable::find(uint64_t cookie) noexcept {
 }
 
 void WaitTable::close(Wait* wait) noexcept {
-  if (wait->deadline.timer_set) ngx_del_timer(&wait->deadline);
+  if (wait->timer.timer_set) ngx_del_timer(&wait->timer);
   free_.push_back(index_of(wait->cookie));
   wait->cookie = 0;
   wait->r = nullptr;
@@ -79,44 +78,55 @@ WaitTable& table() noexcept {
 void finish(Wait* wait, Code code) noexcept {
   ngx_http_request_t* r = wait->r;
   ngx_connection_t* c = r->connection;
+  const WaitKind& kind = *wait->kind;
   table().close(wait);
   // The client went away and nginx runs post_action: the request is no longer ours to answer.
   if (r->post_action) return;
   ngx_http_set_log_request(c->log, r);
-  ngx_http_finalize_request(r, send_write_outcome(r, code));
+  ngx_http_finalize_request(r, kind.answer(r, code));
   ngx_http_run_posted_requests(c);
 }
 
-void pass_deadline(ngx_event_t* event) noexcept {
+void arm_timer(Wait* wait) noexcept {
+  const ngx_msec_t next_ms =
+      wait->kind->is_lost == nullptr ? wait->left_ms : std::min(wait->left_ms, kLostCheckMs);
+  wait->left_ms -= next_ms;
+  ngx_add_timer(&wait->timer, next_ms);
+}
+
+void pass_time(ngx_event_t* event) noexcept {
   auto* wait = static_cast<Wait*>(event->data);
+  if (wait->left_ms != 0 && !wait->kind->is_lost(wait->r)) return arm_timer(wait);
   wait->client->cancel(wait->cookie);
   finish(wait, Code::kOutcomeUnknown);
 }
 
 }  // namespace
 
-uint64_t open_wait(ngx_http_request_t* r, Client* client) noexcept {
+uint64_t open_wait(ngx_http_request_t* r, Client* client, const WaitKind& kind) noexcept {
   Wait* wait = table().open();
   if (wait == nullptr) return 0;
   wait->r = r;
   wait->client = client;
+  wait->kind = &kind;
   return wait->cookie;
 }
 
-ngx_http_request_t* waiting_request(uint64_t cookie) noexcept {
+Status submit_waiting(uint64_t cookie) noexcept {
   const Wait* wait = table().find(cookie);
-  return wait == nullptr ? nullptr : wait->r;
+  return wait == nullptr ? Status::ok() : wait->kind->submit(wait->r, *wait->client, cookie);
 }
 
 void start_wait(ngx_http_request_t* r, uint64_t cookie) noexcept {
   r->read_event_handler = ngx_http_test_reading;
   r->write_event_handler = ngx_http_request_empty_handler;
   Wait* wait = table().find(cookie);
-  wait->deadline = {};
-  wait->deadline.handler = pass_deadline;
-  wait->deadline.data = wait;
-  wait->deadline.log = r->connection->log;
-  ngx_add_timer(&wait->deadline, kDeadlineMs);
+  wait->timer = {};
+  wait->timer.handler = pass_time;
+  wait->timer.data = wait;
+  wait->timer.log = r->connection->log;
+  wait->left_ms = wait->kind->deadline_ms;
+  arm_timer(wait);
 }
 
 void cancel_wait(uint64_t cookie) noexcept {

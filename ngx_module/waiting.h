@@ -1,9 +1,9 @@
-// Requests that wait for the outcome of their write. What an outcome refers to is a cookie (an
-// index and a generation in a table of this process), never a pointer, so that an outcome that
-// comes too late finds nothing.
+// Requests that wait for the outcome of their write or checkpoint. What an outcome refers to is a
+// cookie (an index and a generation in a table of this process), never a pointer, so that an
+// outcome that comes too late finds nothing.
 //
 //   open ──▶ waiting ──(outcome)──▶ answered
-//                ├─────(deadline)─▶ answered "outcome unknown"
+//                ├─────(deadline, lost)─▶ answered "outcome unknown"
 //                └─────(client gone, request freed)─▶ cancelled
 //
 // The deadline is a timer that is not cancelable: nginx drops a waiting request that has none when
@@ -17,17 +17,29 @@
 
 namespace small_db {
 
-// Enters the request into the table. Returns its cookie, 0 when there is no memory.
-uint64_t open_wait(ngx_http_request_t* r, Client* client) noexcept;
+// What is waited for.
+struct WaitKind {
+  // Hands the request to the engine. Errors: as of Client::put.
+  Status (*submit)(ngx_http_request_t* r, Client& client, uint64_t cookie) noexcept;
+  // Sends the answer; returns what ngx_http_finalize_request takes.
+  ngx_int_t (*answer)(ngx_http_request_t* r, Code code) noexcept;
+  // True when no outcome will ever come. Asked once a second; nullptr: one always comes.
+  bool (*is_lost)(ngx_http_request_t* r) noexcept;
+  ngx_msec_t deadline_ms;
+};
 
-// The request that waits under `cookie`; nullptr when that is over.
-ngx_http_request_t* waiting_request(uint64_t cookie) noexcept;
+// Enters the request into the table. Returns its cookie, 0 when there is no memory.
+uint64_t open_wait(ngx_http_request_t* r, Client* client, const WaitKind& kind) noexcept;
+
+// Hands the request that waits under `cookie` to the engine. Errors: as of Client::put. Ok when the
+// wait is over: there is nothing to submit.
+Status submit_waiting(uint64_t cookie) noexcept;
 
 // From now on the request waits: watches its client and its deadline. REQUIRES: a reference to the
 // request is held for the wait (r->main->count), which the answer gives back.
 void start_wait(ngx_http_request_t* r, uint64_t cookie) noexcept;
 
-// Forgets the wait and cancels the write at the engine. Harmless when it is over.
+// Forgets the wait and cancels the request at the engine. Harmless when it is over.
 void cancel_wait(uint64_t cookie) noexcept;
 
 // Answers the request that waits under outcome.cookie, if it still does, and runs what that sets

@@ -10,11 +10,14 @@
 #include "ngx_module/availability.h"
 #include "ngx_module/handlers.h"
 #include "ngx_module/response.h"
-#include "ngx_module/waiting.h"
-#include "ngx_module/worker.h"
+#include "ngx_module/submission.h"
 
 namespace small_db {
 namespace {
+
+// A write that has no outcome by then is answered: its owner is gone for longer than any takeover
+// lasts.
+constexpr ngx_msec_t kDeadlineMs = 30'000;
 
 // A write from its header to its end. In the request's pool, whose cleanup cancels what is still
 // under way and only then frees the value that the engine may be reading.
@@ -42,10 +45,6 @@ Write* make_write(ItemRequest request) noexcept {
 
 // Problems that are known before the body is read.
 std::optional<Problem> refuse_early(const ngx_http_request_t* r, const StoreConf& store) noexcept {
-  if (r != r->main) {
-    return Problem{NGX_HTTP_FORBIDDEN, "urn:small-db:problem:subrequest",
-                   "A subrequest can't write", "only a client's own request can write"};
-  }
   const auto& headers = r->headers_in;
   if (headers.if_match != nullptr || headers.if_none_match != nullptr ||
       headers.if_unmodified_since != nullptr) {
@@ -57,10 +56,7 @@ std::optional<Problem> refuse_early(const ngx_http_request_t* r, const StoreConf
     return too_large("the body", static_cast<uint64_t>(headers.content_length_n), "max_value_size",
                      store.max_value_size);
   }
-  if (auto problem = why_no_writes(store.region)) return problem;
-  const StoreClient* client = client_of(store);
-  if (client == nullptr || client->is_full()) return refusal(store.region, Code::kOverloaded);
-  return std::nullopt;
+  return why_no_submission(r, store);
 }
 
 // Appends a part that nginx spooled to its temporary file.
@@ -117,44 +113,27 @@ Write* write_of(ngx_http_request_t* r) noexcept {
   return static_cast<Write*>(ngx_http_get_module_ctx(r, ngx_http_small_db_module));
 }
 
-// Submits; true when the request now waits, else *answer was sent.
-bool submit_and_wait(ngx_http_request_t* r, Write* write, ngx_int_t* answer) noexcept {
-  if (r->method == NGX_HTTP_PUT) {
-    if (const auto problem = read_value(r, write)) {
-      *answer = send_problem(r, *problem);
-      return false;
-    }
-  }
-  StoreClient* client = client_of(*write->store);
-  write->cookie = client == nullptr ? 0 : open_wait(r, &client->engine());
-  if (write->cookie == 0) {
-    *answer = send_write_outcome(r, Code::kOverloaded);
-    return false;
-  }
-  const Status submitted = client->submit(write->cookie);
-  if (!submitted.is_ok()) {
-    cancel_wait(write->cookie);
-    *answer = send_write_outcome(r, submitted.code());
-    return false;
-  }
-  start_wait(r, write->cookie);
-  expect_outcomes();
-  return true;
-}
-
-// nginx has read the body; it holds a reference to the request that the answer gives back.
-void proceed_with_body(ngx_http_request_t* r) noexcept {
-  ngx_int_t answer = NGX_ERROR;
-  if (!submit_and_wait(r, write_of(r), &answer)) ngx_http_finalize_request(r, answer);
-}
-
-}  // namespace
-
 Status submit_write(ngx_http_request_t* r, Client& client, uint64_t cookie) noexcept {
   const Write& write = *write_of(r);
   if (r->method == NGX_HTTP_DELETE) return client.erase(cookie, as_bytes(write.key));
   return client.put(cookie, as_bytes(write.key), as_bytes(write.value), 0);
 }
+
+constexpr WaitKind kWriteWait = {submit_write, send_write_outcome, nullptr, kDeadlineMs};
+
+// nginx has read the body; it holds a reference to the request that the answer gives back.
+void proceed_with_body(ngx_http_request_t* r) noexcept {
+  Write* write = write_of(r);
+  if (r->method == NGX_HTTP_PUT) {
+    if (const auto problem = read_value(r, write)) {
+      ngx_http_finalize_request(r, send_problem(r, *problem));
+      return;
+    }
+  }
+  submit_and_wait(r, *write->store, kWriteWait, &write->cookie);
+}
+
+}  // namespace
 
 ngx_int_t handle_write(ItemRequest request) noexcept {
   ngx_http_request_t* r = request.r;

@@ -40,6 +40,8 @@ constexpr KindRow kKinds[] = {
      "Unsupported media type"},
     {ProblemKind::kInternal, 500, "urn:small-db:problem:internal", "Internal error"},
     {ProblemKind::kCorruption, 500, "urn:small-db:problem:corruption", "Data is damaged"},
+    {ProblemKind::kCheckpointFailed, 500, "urn:small-db:problem:checkpoint-failed",
+     "The checkpoint failed"},
     {ProblemKind::kOverloaded, 503, "urn:small-db:problem:overloaded", "Overloaded"},
     {ProblemKind::kUnavailable, 503, "urn:small-db:problem:unavailable",
      "The store does not serve now"},
@@ -203,6 +205,13 @@ ProblemKind problem_kind(Code code) noexcept {
 Problem problem_of(Code code, std::string_view detail) noexcept {
   SMALL_DB_ASSERT(code != Code::kOk);
   return make_problem(problem_kind(code), {detail});
+}
+
+Problem checkpoint_problem(Code code, std::string_view detail) noexcept {
+  Problem problem = problem_of(code, detail);
+  if (code == Code::kOutcomeUnknown) problem.title = "The checkpoint may be done or not";
+  if (problem.status == 503 || problem.status == 507) return problem;
+  return make_problem(ProblemKind::kCheckpointFailed, {detail});
 }
 
 size_t problem_body_bytes(const Problem& problem) noexcept {

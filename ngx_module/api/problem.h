@@ -33,6 +33,7 @@ enum class ProblemKind : uint8_t {
   kUnsupportedMediaType,  // 415
   kInternal,              // 500
   kCorruption,            // 500
+  kCheckpointFailed,      // 500: the generation before stays in force
   kOverloaded,            // 503: nothing was done, try again
   kUnavailable,           // 503: the store does not serve now
   kReadOnly,              // 503: the store takes no writes now
@@ -94,6 +95,9 @@ ProblemKind problem_kind(Code code) noexcept;
 // The answer to a failed engine call. detail: what the caller knows, such as the store's reason;
 // bytes that are not UTF-8 or that break the line are replaced. REQUIRES: code is not kOk.
 Problem problem_of(Code code, std::string_view detail) noexcept;
+
+// The answer to a failed checkpoint. REQUIRES: code is not kOk.
+Problem checkpoint_problem(Code code, std::string_view detail) noexcept;
 
 // The body: {"type","title","status","detail"?,"error"}. Exact length; and its writing, which
 // returns the end of the output. REQUIRES: room for problem_body_bytes(problem).

@@ -1,0 +1,38 @@
+#include "ngx_module/submission.h"
+
+#include "ngx_module/availability.h"
+#include "ngx_module/worker.h"
+
+namespace small_db {
+
+std::optional<Problem> why_no_submission(const ngx_http_request_t* r,
+                                         const StoreConf& store) noexcept {
+  if (r != r->main) {
+    return Problem{NGX_HTTP_FORBIDDEN, "urn:small-db:problem:subrequest",
+                   "A subrequest can't write", "only a client's own request can write"};
+  }
+  if (auto problem = why_no_writes(store.region)) return problem;
+  const StoreClient* client = client_of(store);
+  if (client == nullptr || client->is_full()) return refusal(store.region, Code::kOverloaded);
+  return std::nullopt;
+}
+
+void submit_and_wait(ngx_http_request_t* r, const StoreConf& store, const WaitKind& kind,
+                     uint64_t* cookie) noexcept {
+  StoreClient* client = client_of(store);
+  *cookie = client == nullptr ? 0 : open_wait(r, &client->engine(), kind);
+  if (*cookie == 0) {
+    ngx_http_finalize_request(r, kind.answer(r, Code::kOverloaded));
+    return;
+  }
+  const Status submitted = client->submit(*cookie);
+  if (!submitted.is_ok()) {
+    cancel_wait(*cookie);
+    ngx_http_finalize_request(r, kind.answer(r, submitted.code()));
+    return;
+  }
+  start_wait(r, *cookie);
+  expect_outcomes();
+}
+
+}  // namespace small_db
