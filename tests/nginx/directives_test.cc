@@ -43,6 +43,13 @@ TEST(Directives, AreTakenInEveryFormThatIsDocumented) {
       store(directory, "memory 16m; max_key_size 1; max_value_size 1;"),
       store(directory, "memory 16m; max_key_size 32k; max_value_size 64m;"),
       "small_db_store main { dir relative/data; memory 16m; }\n",
+      store(directory, "memory 16m; checkpoint interval=60s log_size=64m updates=0;"),
+      store(directory, "memory 16m; checkpoint updates=1000000000 interval=30d;"),
+      store(directory, "memory 16m; checkpoint log_size=1m;"),
+      store(directory, "memory 16m; checkpoint interval=0 log_size=0;"),
+      store(directory, "memory 16m; checkpoint interval=1500ms;"),
+      store(directory, "memory 16m; checkpoint off; keep_generations 0;"),
+      store(directory, "memory 16m; keep_generations 1000;"),
   };
   for (const std::string& http : cases) {
     int exit_code = 0;
@@ -68,6 +75,24 @@ TEST(Directives, NameTheValueThatIsWrongAndItsPlace) {
       {"memory 16m; max_value_size x;", {"\"max_value_size\"", "\"x\""}},
       {"memory 16m 17m;", {"\"memory\"", "number of arguments"}},
       {"memory;", {"\"memory\"", "number of arguments"}},
+      {"memory 16m; checkpoint;", {"\"checkpoint\"", "number of arguments"}},
+      {"memory 16m; checkpoint on;", {"\"checkpoint\"", "\"on\"", "interval=TIME", "off"}},
+      {"memory 16m; checkpoint off updates=1;", {"\"checkpoint\"", "\"off\"", "alone"}},
+      {"memory 16m; checkpoint interval=999ms;", {"\"interval=999ms\"", "between 1s and 30d"}},
+      {"memory 16m; checkpoint interval=31d;", {"\"interval=31d\"", "between 1s and 30d"}},
+      {"memory 16m; checkpoint interval=;", {"\"interval=\"", "between 1s and 30d"}},
+      {"memory 16m; checkpoint interval=-1;", {"\"interval=-1\"", "between 1s and 30d"}},
+      {"memory 16m; checkpoint log_size=1;", {"\"log_size=1\"", "between 1m and 64g"}},
+      {"memory 16m; checkpoint log_size=65g;", {"\"log_size=65g\"", "between 1m and 64g"}},
+      {"memory 16m; checkpoint log_size=;", {"\"log_size=\"", "between 1m and 64g"}},
+      {"memory 16m; checkpoint updates=1k;", {"\"updates=1k\"", "up to 1000000000"}},
+      {"memory 16m; checkpoint updates=1000000001;", {"\"updates=1000000001\""}},
+      {"memory 16m; checkpoint updates=1 interval=5s updates=1;", {"\"updates=1\"", "once"}},
+      {"memory 16m; checkpoint size=5m;", {"\"checkpoint\"", "\"size=5m\"", "log_size=SIZE"}},
+      {"memory 16m; keep_generations 1001;", {"\"keep_generations\"", "between 0 and 1000"}},
+      {"memory 16m; keep_generations -1;", {"\"keep_generations\"", "\"-1\""}},
+      {"memory 16m; keep_generations many;", {"\"keep_generations\"", "\"many\""}},
+      {"memory 16m; keep_generations 1 2;", {"\"keep_generations\"", "number of arguments"}},
       {"memory 16m; colour blue;", {"\"colour\"", "unknown directive"}},
   };
   for (const auto& [lines, texts] : cases) {
@@ -83,6 +108,12 @@ TEST(Directives, AreNeitherRepeatedNorMissing) {
   const std::string conf = directory.path() + "/nginx.conf:";
   expect_refused(directory, "small_db_store main {\n" + dir + "memory 16m;\nmemory 16m;\n}",
                  {"\"memory\" directive is duplicate", conf + "9"});
+  expect_refused(directory,
+                 "small_db_store main {\n" + dir + "checkpoint off;\ncheckpoint updates=1;\n}",
+                 {"\"checkpoint\" directive is duplicate", conf + "9"});
+  expect_refused(directory,
+                 "small_db_store main {\n" + dir + "keep_generations 1;\nkeep_generations 1;\n}",
+                 {"\"keep_generations\" directive is duplicate", conf + "9"});
   expect_refused(directory, "small_db_store main {\n" + dir + dir + "memory 16m;\n}",
                  {"\"dir\" directive is duplicate", conf + "8"});
   expect_refused(directory, "small_db_store main {\nmemory 16m;\n}", {"\"main\"", "\"dir\"", conf});
@@ -139,8 +170,7 @@ TEST(Directives, ALocationMayStandBeforeItsStore) {
   int exit_code = 0;
   const std::string output = check_configuration(
       directory.path(),
-      configuration(directory, std::string(kLocation) + "\n" + store(directory, "memory 16m;")),
-      &exit_code);
+      configuration(directory, kLocation + ("\n" + store(directory, "memory 16m;"))), &exit_code);
   EXPECT_EQ(exit_code, 0) << output;
 }
 

@@ -60,6 +60,29 @@ TEST(Problem, MapsEachCodeToItsStatusAndType) {
   }
 }
 
+TEST(Problem, TellsAFailedCheckpointFromAFailedWrite) {
+  const struct {
+    Code code;
+    int status;
+    const char* type;
+  } rows[] = {
+      {Code::kNoDiskSpace, 507, "no-disk-space"},
+      {Code::kReadOnly, 503, "read-only"},
+      {Code::kOverloaded, 503, "overloaded"},
+      {Code::kOutcomeUnknown, 503, "outcome-unknown"},
+      {Code::kIoError, 500, "checkpoint-failed"},
+      {Code::kCorruption, 500, "checkpoint-failed"},
+      {Code::kInterrupted, 500, "checkpoint-failed"},
+  };
+  for (const auto& row : rows) {
+    const Problem problem = checkpoint_problem(row.code, "why");
+    EXPECT_EQ(problem.status, row.status) << row.type;
+    EXPECT_EQ(problem.type, std::string("urn:small-db:problem:") + row.type);
+    EXPECT_EQ(problem.detail, "why");
+    EXPECT_EQ(std::string(problem.title).find("write may"), std::string::npos) << problem.title;
+  }
+}
+
 TEST(Problem, HasOneTypeForEachKind) {
   std::set<std::string> types;
   for (int kind = 0; kind <= static_cast<int>(ProblemKind::kNoDiskSpace); kind++) {
