@@ -36,6 +36,13 @@ struct Batch {
   bool has_frame() const noexcept { return frame.requests() != 0; }
   bool has_work() const noexcept { return !answers.empty() || !releases.empty(); }
 
+  // Notes how far the slot was read. Requests of a slot come in runs, so that runs are what is
+  // kept.
+  void release(uint32_t slot, uint64_t position) {
+    if (releases.empty() || releases.back().slot != slot) releases.push_back({slot, 0});
+    releases.back().position = position;
+  }
+
   // Starts an empty batch, whose first commit gets `first_revision`, for the log with `log_seed`.
   void reset(uint64_t first_revision, uint32_t log_seed) {
     frame.reset(first_revision, log_seed);

@@ -24,12 +24,13 @@ Committer::Committer(Region region, Table& table, WorkerBells& bells, Clock& clo
       intake_(region),
       pending_(region.slot_count()) {}
 
-void Committer::start(LogWriter* log, uint64_t revision, uint64_t epoch, KnownRequests known) {
+void Committer::start(LogWriter* log, uint64_t revision, uint64_t epoch,
+                      const std::vector<FrameRequests>& known) {
   next_revision_ = revision + 1;
   durable_revision_ = revision;
   epoch_ = epoch;
-  known_ = std::move(known);
-  floor_ = known_floor(known_);
+  known_ = KnownRequests(known);
+  floor_ = log_floor(known);
   log_ = log;
 }
 
@@ -55,7 +56,7 @@ Committer::Drained Committer::drain(Batch& batch) {
         break;
     }
     intake_.accept();
-    batch.releases.push_back({request->slot, request->submission.end_position});
+    batch.release(request->slot, request->submission.end_position);
   }
   known_ = KnownRequests();  // what was in the rings when this owner came has been read
   return Drained::kAll;
@@ -96,9 +97,9 @@ void Committer::revoke_commits(Batch& batch, Code code) {
   }
 }
 
-std::optional<LogPosition> known_floor(const KnownRequests& known) {
-  if (known.empty()) return std::nullopt;
-  return root_position(known.oldest().before, known.oldest().first_revision - 1);
+std::optional<LogPosition> log_floor(const std::vector<FrameRequests>& frames) {
+  if (frames.empty()) return std::nullopt;
+  return root_position(frames.front().before, frames.front().first_revision - 1);
 }
 
 LogPosition root_position(const LogFilePosition& before, uint64_t revision) noexcept {
@@ -139,10 +140,9 @@ void Committer::complete(const Batch& batch) {
     }
   }
   for (const Release& release : batch.releases) {
+    const bool wanted = publish_completions(region_, release.slot, pending_[release.slot]);
     if (release.position != 0) release_submissions(region_, release.slot, release.position);
-    if (publish_completions(region_, release.slot, pending_[release.slot])) {
-      bells_.ring(release.slot);
-    }
+    if (wanted) bells_.ring(release.slot);
     pending_[release.slot] = 0;
   }
 }

@@ -42,7 +42,7 @@ LogPosition root_position(const LogFilePosition& before, uint64_t revision) noex
 
 // What a root says while requests of those frames may be unanswered: the next owner must find them
 // all again.
-std::optional<LogPosition> known_floor(const KnownRequests& known);
+std::optional<LogPosition> log_floor(const std::vector<FrameRequests>& frames);
 
 // A request that waits for a checkpoint. Its place in the ring is given back meanwhile, so that its
 // slot may change hands.
@@ -58,7 +58,8 @@ class Committer {
 
   // Goes on behind what recovery found, in `log`. `known`: requests that the log already holds and
   // whose answers may not have been given; they are answered from it, not executed again.
-  void start(LogWriter* log, uint64_t revision, uint64_t epoch, KnownRequests known);
+  void start(LogWriter* log, uint64_t revision, uint64_t epoch,
+             const std::vector<FrameRequests>& known);
 
   // What ended a drain.
   enum class Drained : uint8_t {

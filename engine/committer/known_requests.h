@@ -3,9 +3,9 @@
 // answers them and does not execute them twice.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "engine/recovery/recovery.h"
@@ -15,30 +15,46 @@ namespace small_db {
 class KnownRequests {
  public:
   KnownRequests() = default;
+
   // frames: those of the log whose requests may still be in the rings, in order.
-  explicit KnownRequests(std::vector<FrameRequests> frames) : frames_(std::move(frames)) {}
-
-  bool empty() const noexcept { return frames_.empty(); }
-
-  // The frame that is furthest back. REQUIRES: not empty.
-  const FrameRequests& oldest() const { return frames_.front(); }
-
-  // The revision under which the request was committed.
-  std::optional<uint64_t> find(uint64_t incarnation, uint64_t sequence) const {
-    for (const FrameRequests& frame : frames_) {
+  explicit KnownRequests(const std::vector<FrameRequests>& frames) {
+    for (const FrameRequests& frame : frames) {
       uint64_t revision = frame.first_revision;
       for (const RequestRun& run : frame.runs) {
-        if (run.incarnation == incarnation && sequence - run.first_sequence < run.count) {
-          return revision + (sequence - run.first_sequence);
-        }
+        runs_.push_back({run.incarnation, run.first_sequence, run.count, revision});
         revision += run.count;
       }
     }
-    return std::nullopt;
+    std::sort(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) {
+      return a.incarnation != b.incarnation ? a.incarnation < b.incarnation
+                                            : a.first_sequence < b.first_sequence;
+    });
+  }
+
+  bool empty() const noexcept { return runs_.empty(); }
+
+  // The revision under which the request was committed.
+  std::optional<uint64_t> find(uint64_t incarnation, uint64_t sequence) const {
+    // The last run that does not begin behind the request.
+    const auto behind = std::partition_point(runs_.begin(), runs_.end(), [&](const Run& run) {
+      return run.incarnation != incarnation ? run.incarnation < incarnation
+                                            : run.first_sequence <= sequence;
+    });
+    if (behind == runs_.begin()) return std::nullopt;
+    const Run& run = *std::prev(behind);
+    if (run.incarnation != incarnation || sequence - run.first_sequence >= run.count)
+      return std::nullopt;
+    return run.first_revision + (sequence - run.first_sequence);
   }
 
  private:
-  std::vector<FrameRequests> frames_;
+  struct Run {
+    uint64_t incarnation;
+    uint64_t first_sequence;
+    uint32_t count;
+    uint64_t first_revision;
+  };
+  std::vector<Run> runs_;  // by incarnation, then sequence; they do not overlap
 };
 
 }  // namespace small_db

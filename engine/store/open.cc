@@ -176,12 +176,11 @@ Status Store::start(const Recovered& recovered) {
   checkpointed_log_bytes_.store(region_.header().log_bytes.load(std::memory_order_relaxed) -
                                 log_bytes);
   checkpointed_us_.store(environment_.clock.monotonic_us());
-  KnownRequests known(recovered.recent);
   const LogPosition here = root_position(recovered.log.position, recovered.last_revision);
   const BlockRef root =
-      table_.seal_batch(recovered.last_revision, epoch, known_floor(known).value_or(here));
+      table_.seal_batch(recovered.last_revision, epoch, log_floor(recovered.recent).value_or(here));
   publish_root(region_, root);
-  committer_.start(log_.get(), recovered.last_revision, epoch, std::move(known));
+  committer_.start(log_.get(), recovered.last_revision, epoch, recovered.recent);
   region_.header().progress_permille.store(1000, std::memory_order_relaxed);
   region_.set_state(StoreState::kServing, "");
   // The former owner may have died between taking a wish for the bell and ringing it.
