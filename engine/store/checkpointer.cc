@@ -163,6 +163,7 @@ Status Checkpointer::make_log() {
     log.generation = log_generation_ + 1;
     switch_result_.reset();
   }
+  new_generation_ = log.generation;
   log.cluster_id = cluster_id_;
   log.epoch = epoch_;
   log.first_revision = region_.header().revision.load(std::memory_order_acquire) + 1;
@@ -171,7 +172,6 @@ Status Checkpointer::make_log() {
   options.prepare_step_bytes = options_.log_prepare_step_bytes;
   Result<LogEnd> end = create_log(directory_, log, options);
   if (!end.is_ok()) return end.status();
-  new_generation_ = log.generation;
   const std::lock_guard<std::mutex> guard(mutex_);
   new_log_ = end.value();
   awaits_switch_ = true;

@@ -51,35 +51,44 @@ void Store::switch_log() {
 }
 
 void Store::serve_checkpoint_requests() {
-  std::vector<CheckpointRequest> requests = committer_.take_checkpoint_requests();
-  if (!requests.empty()) {
-    checkpointer_.request();
-    checkpoint_waiters_.insert(checkpoint_waiters_.end(), requests.begin(), requests.end());
+  // A result first: it is not for those who ask only now.
+  if (const std::optional<Status> result = checkpointer_.take_result()) {
+    answer_checkpoint_waiters(result->code());
+    // The interval tries again.
+    if (!result->is_ok()) checkpointed_operations_.fetch_sub(1, std::memory_order_relaxed);
   }
-  const std::optional<Status> result = checkpointer_.take_result();
-  if (!result) return;
-  committer_.answer_checkpoints(checkpoint_waiters_, result->code(), batches_[open_batch_]);
+  const std::vector<CheckpointRequest> requests = committer_.take_checkpoint_requests();
+  if (requests.empty()) return;
+  request_checkpoint();
+  checkpoint_waiters_.insert(checkpoint_waiters_.end(), requests.begin(), requests.end());
+}
+
+void Store::answer_checkpoint_waiters(Code code) {
+  committer_.answer_checkpoints(checkpoint_waiters_, code, batches_[open_batch_]);
   checkpoint_waiters_.clear();
 }
 
-bool Store::checkpoint_is_due() {
+void Store::request_checkpoint() {
+  const RegionHeader& header = region_.header();
+  checkpointed_operations_.store(header.operations.load(std::memory_order_relaxed),
+                                 std::memory_order_relaxed);
+  checkpointed_log_bytes_.store(header.log_bytes.load(std::memory_order_relaxed),
+                                std::memory_order_relaxed);
+  checkpointed_us_.store(environment_.clock.monotonic_us(), std::memory_order_relaxed);
+  checkpointer_.request();
+}
+
+bool Store::checkpoint_is_due() const {
   const RegionHeader& header = region_.header();
   const uint64_t operations = header.operations.load(std::memory_order_relaxed);
   const uint64_t log_bytes = header.log_bytes.load(std::memory_order_relaxed);
   const uint64_t new_operations =
       operations - checkpointed_operations_.load(std::memory_order_relaxed);
   const uint64_t new_bytes = log_bytes - checkpointed_log_bytes_.load(std::memory_order_relaxed);
-  const uint64_t now = environment_.clock.monotonic_us();
-  const bool due =
-      new_operations != 0 &&
-      ((options_.checkpoint_log_bytes != 0 && new_bytes >= options_.checkpoint_log_bytes) ||
-       (options_.checkpoint_updates != 0 && new_operations >= options_.checkpoint_updates) ||
-       now >= next_checkpoint_us());
-  if (!due) return false;
-  checkpointed_operations_.store(operations, std::memory_order_relaxed);
-  checkpointed_log_bytes_.store(log_bytes, std::memory_order_relaxed);
-  checkpointed_us_.store(now, std::memory_order_relaxed);
-  return true;
+  return new_operations != 0 &&
+         ((options_.checkpoint_log_bytes != 0 && new_bytes >= options_.checkpoint_log_bytes) ||
+          (options_.checkpoint_updates != 0 && new_operations >= options_.checkpoint_updates) ||
+          environment_.clock.monotonic_us() >= next_checkpoint_us());
 }
 
 uint64_t Store::next_checkpoint_us() const {

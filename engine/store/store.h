@@ -81,10 +81,10 @@ class Store {
 
   // Checkpoint thread.
   Checkpointer::Step checkpoint_step() { return checkpointer_.step(); }
-  // Any thread. Asks for a checkpoint when one is due.
-  bool checkpoint_is_due();
+  // Any thread. True when a checkpoint should be asked for.
+  bool checkpoint_is_due() const;
   const Checkpointer& checkpointer() const noexcept { return checkpointer_; }
-  void request_checkpoint() { checkpointer_.request(); }
+  void request_checkpoint();
   // Checkpoint thread, or after its end.
   void abandon_checkpoint() noexcept { checkpointer_.abandon(); }
   // Monotonic time at which the next one falls due by the interval; UINT64_MAX while nothing has
@@ -111,6 +111,7 @@ class Store {
   Status start(const Recovered& recovered);
   void refuse(const Status& status, const Refusal& refusal);
   void serve_checkpoint_requests();
+  void answer_checkpoint_waiters(Code code);
   bool sweep();
   std::shared_ptr<LogWriter> shared_log() const;
   void set_log(std::shared_ptr<LogWriter> log);

@@ -339,5 +339,26 @@ TEST(Checkpoint, AStartReadsItAndTheLogAfterIt) {
   expect_numbers(again, kKeys - 500, kKeys + 1);
 }
 
+TEST(Checkpoint, IsNotMadeAgainForWhatAPostHasSaved) {
+  const TempDirectory other;
+  const std::string data = other.path() + "/data";
+  const std::string lines = "checkpoint interval=1s log_size=0;\n";
+  NginxServer server(
+      {.store_lines = lines,
+       .http_lines = "small_db_store other { dir " + data + "; memory 8m; " + lines + " }\n",
+       .server_lines = "location /other/ { small_db other; }\n"});
+  server.start();
+  HttpClient client(server.port());
+  put_number(client, 0);
+  expect_ok(client.send(checkpoint_request()));
+  const uint64_t saved = version_of(server);
+  for (int i = 0; i < 2; i++) {
+    const std::string before = read_file(data + "/version");
+    expect_ok(client.put("/other/kv/k", base64_envelope("value")));
+    ASSERT_TRUE(poll_until([&] { return read_file(data + "/version") != before; }));
+  }
+  EXPECT_EQ(version_of(server), saved);
+}
+
 }  // namespace
 }  // namespace small_db::testing
