@@ -124,7 +124,7 @@ Store::Prepared Store::prepare() {
 void Store::let_go() {
   // Their requests are not in the rings any more: the next owner would not know of them.
   serve_checkpoint_requests();
-  answer_checkpoint_waiters(Code::kUnavailable);
+  answer_checkpoint_waiters(Code::kOutcomeUnknown);
   if (has_work()) finish(seal());
   write_idle_frame();
   region_.header().owner_pid.store(0, std::memory_order_release);
