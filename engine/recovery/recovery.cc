@@ -118,6 +118,44 @@ Status load_checkpoint(Directory& directory, uint64_t generation, RecoverySink& 
   return Status::ok();
 }
 
+// Generations that the state can be read from, the one in force first. Each is the checkpoint of
+// that number (0: the empty state) and every log since.
+std::vector<uint64_t> list_bases(const DirectoryListing& listing, uint64_t in_force) {
+  std::vector<uint64_t> bases = {in_force};
+  std::vector<uint64_t> older = listing.checkpoints;
+  older.insert(older.begin(), 0);
+  for (auto base = older.rbegin(); base != older.rend(); ++base) {
+    if (*base >= in_force) continue;
+    const auto first = std::lower_bound(listing.logs.begin(), listing.logs.end(), *base);
+    const auto logs = static_cast<uint64_t>(listing.logs.end() - first);
+    const bool gapless = logs != 0 && *first == *base && listing.logs.back() - *base + 1 == logs;
+    if (gapless) bases.push_back(*base);
+  }
+  return bases;
+}
+
+// Loads the newest base that is whole. `base`: which one that was.
+Status load_base(Directory& directory, const DirectoryListing& listing, uint64_t in_force,
+                 RecoverySink& sink, const RecoveryOptions& options, LoadedCheckpoint* loaded,
+                 uint64_t* base, Recovered* recovered, Refusal* refusal) {
+  std::optional<Refusal> first;
+  for (const uint64_t generation : list_bases(listing, in_force)) {
+    *base = generation;
+    if (first) SMALL_DB_RETURN_IF_ERROR(sink.restart());
+    const Status status =
+        generation == 0 ? Status::ok()
+                        : load_checkpoint(directory, generation, sink, options, loaded, refusal);
+    if (status.is_ok()) {
+      if (first) recovered->fallback = Fallback{generation, first->text()};
+      return status;
+    }
+    if (!first) first = *refusal;
+    if (status.code() != Code::kCorruption) break;
+  }
+  *refusal = *first;
+  return first->status;
+}
+
 Status settle(Directory& directory, const LogReplay& replay, Recovered* recovered,
               Refusal* refusal) {
   const Status status = settle_log(directory, replay, recovered);
@@ -148,13 +186,11 @@ Status recover(Directory& directory, RecoverySink& sink, const RecoveryOptions& 
                                                                    : listing.version_generation;
   recovered->generation = generation;
   LoadedCheckpoint checkpoint;
-  if (generation != 0) {
-    SMALL_DB_RETURN_IF_ERROR(
-        load_checkpoint(directory, generation, sink, options, &checkpoint, refusal));
-  }
+  uint64_t base = 0;
+  SMALL_DB_RETURN_IF_ERROR(load_base(directory, listing, generation, sink, options, &checkpoint,
+                                     &base, recovered, refusal));
   LogReplay replay(directory, sink, options, *recovered, *refusal);
-  SMALL_DB_RETURN_IF_ERROR(
-      replay.run(listing.logs, generation, generation == 0 ? nullptr : &checkpoint));
+  SMALL_DB_RETURN_IF_ERROR(replay.run(listing.logs, base, base == 0 ? nullptr : &checkpoint));
   SMALL_DB_RETURN_IF_ERROR(settle(directory, replay, recovered, refusal));
   const Status status = settle_directory(directory, listing, action);
   if (status.is_ok()) return status;

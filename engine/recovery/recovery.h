@@ -28,6 +28,8 @@ namespace small_db {
 class RecoverySink {
  public:
   virtual ~RecoverySink() = default;
+  // Forget everything: a checkpoint turned out to be damaged half-way, another base is tried.
+  virtual Status restart() = 0;
   // A frame with requests begins; frames without (IDLE, SEAL, START) are not shown.
   virtual Status begin_frame(const FrameView& frame) = 0;
   // Points into the reader's buffer: copy what is kept.
@@ -76,6 +78,13 @@ struct Refusal {
   std::string text() const;
 };
 
+// The checkpoint in force is damaged, and the state was read from an older generation and all logs
+// since: it is the same.
+struct Fallback {
+  uint64_t generation = 0;  // that was used instead; 0: the empty state
+  std::string reason;       // what is wrong with the newer ones
+};
+
 struct TornTail {
   std::string file;
   uint64_t offset = 0;
@@ -100,6 +109,7 @@ struct Recovered {
   uint64_t frames = 0;
   uint64_t records = 0;
   std::optional<TornTail> torn_tail;
+  std::optional<Fallback> fallback;
   std::vector<FrameRequests>
       recent;  // of the last two frames with requests, in order; of all that read_tail read
 };

@@ -19,6 +19,11 @@ class TableSink : public RecoverySink {
  public:
   explicit TableSink(Table& table) : table_(table) {}
 
+  Status restart() override {
+    table_.clear();
+    table_.begin_batch(1);
+    return Status::ok();
+  }
   Status begin_frame(const FrameView&) override { return Status::ok(); }
   Status apply(const RecordView& record) override {
     if (record.revision <= skip_to_) return Status::ok();
@@ -154,6 +159,12 @@ Status Store::load() {
 
 // Publishes what the table holds, and goes on with the log.
 Status Store::start(const Recovered& recovered) {
+  if (recovered.fallback) {
+    tell(Severity::kError,
+         "read the state from generation " + std::to_string(recovered.fallback->generation) +
+             " and all logs since, nothing is lost; a newer checkpoint is damaged: " +
+             recovered.fallback->reason);
+  }
   if (recovered.torn_tail) {
     const TornTail& tail = *recovered.torn_tail;
     tell(Severity::kNotice, tail.file + ": cut off " + std::to_string(tail.bytes) +

@@ -17,6 +17,7 @@ constexpr size_t kFileBytes = 32 * kKiB;
 
 class CountingSink : public RecoverySink {
  public:
+  Status restart() override { return Status::ok(); }
   Status begin_frame(const FrameView& frame) override {
     requests += frame.runs().size();
     return Status::ok();

@@ -17,6 +17,10 @@ using State = std::map<std::string, std::string>;
 
 class MapSink : public RecoverySink {
  public:
+  Status restart() override {
+    state.clear();
+    return Status::ok();
+  }
   Status begin_frame(const FrameView& frame) override {
     frames.push_back(frame.header().first_revision);
     return fail_at_revision == frame.header().first_revision ? Status(Code::kNoMemory, "test")

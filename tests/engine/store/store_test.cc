@@ -1,5 +1,7 @@
 #include "engine/store/store.h"
 
+#include "engine/checkpoint/format.h"
+
 #include <gtest/gtest.h>
 
 #include "tests/sim/stepped_store.h"
@@ -137,6 +139,57 @@ TEST(Store, RefusesDamagedFilesAndSaysWhy) {
       << region.region().reason();
   EXPECT_EQ(client->put(1, as_bytes("a"), as_bytes("1"), 0).code(), Code::kUnavailable);
   EXPECT_EQ(client->snapshot().status().code(), Code::kUnavailable);
+}
+
+// Two generations with checkpoints, and a commit in the log of each.
+void make_two_checkpoints(SimDisk& disk) {
+  TestRegion region;
+  SteppedStore store(disk, region.region());
+  ASSERT_TRUE(store.open().is_ok());
+  std::unique_ptr<Client> client = attach_client(region.region());
+  for (uint64_t round = 1; round <= 3; ++round) {
+    ASSERT_EQ(store.put(*client, "key" + std::to_string(round), "value").code, Code::kOk);
+    if (round == 3) break;
+    ASSERT_TRUE(client->checkpoint(round).is_ok());
+    store.settle();
+    WriteOutcome outcome;
+    ASSERT_TRUE(client->poll(&outcome));
+    ASSERT_EQ(outcome.code, Code::kOk);
+  }
+}
+
+TEST(Store, DamagedCheckpointIsReplacedByTheGenerationBefore) {
+  for (const char* damaged : {"checkpoint.2", "both"}) {
+    SimDisk disk(1);
+    make_two_checkpoints(disk);
+    disk.kill_process();
+    ASSERT_TRUE(disk.exists("checkpoint.2"));
+    disk.poke("checkpoint.2", kCheckpointHeaderBytes + 50, as_bytes("rot"));
+    TestRegion region;
+    SteppedStore store(disk, region.region());
+    if (damaged == std::string("both")) {
+      disk.poke("checkpoint.1", kCheckpointHeaderBytes + 50, as_bytes("rot"));
+      EXPECT_EQ(store.open().code(), Code::kCorruption)
+          << "logfile.0 is gone: nothing to go back to";
+      EXPECT_NE(region.region().reason().find("checkpoint.2"), std::string::npos)
+          << region.region().reason();
+      continue;
+    }
+    ASSERT_TRUE(store.open().is_ok());
+    std::unique_ptr<Client> client = attach_client(region.region());
+    for (const char* key : {"key1", "key2", "key3"})
+      EXPECT_EQ(read_value(*client, key), "value") << key;
+    EXPECT_EQ(store.revision(), 3u);
+    ASSERT_FALSE(store.environment().lines.empty());
+    EXPECT_NE(store.environment().lines.front().find("checkpoint.2"), std::string::npos);
+    // The next checkpoint is whole again.
+    ASSERT_TRUE(client->checkpoint(9).is_ok());
+    store.settle();
+    WriteOutcome outcome;
+    ASSERT_TRUE(client->poll(&outcome));
+    EXPECT_EQ(outcome.code, Code::kOk);
+    EXPECT_TRUE(disk.exists("checkpoint.3"));
+  }
 }
 
 TEST(Store, RefusesDataThatDoesNotFitIntoMemory) {
