@@ -139,7 +139,7 @@ void NginxServer::write_configuration() {
        << "worker_processes " << options_.workers << ";\n"
        << "pid " << directory() << "/nginx.pid;\n"
        << "error_log " << directory() << "/error.log info;\n"
-       << options_.main_lines << "events {\n  worker_connections 512;\n"
+       << options_.main_lines << "events {\n  worker_connections " << options_.connections << ";\n"
        << options_.events_lines << "}\n"
        << "http {\n"
        << "  access_log off;\n"

@@ -17,6 +17,7 @@ namespace small_db::testing {
 // What a test varies of nginx.conf. Texts are whole lines.
 struct NginxOptions {
   int workers = 1;
+  int connections = 512;  // of a worker
   bool master_process = true;
   std::string memory = "16m";
   std::string data_directory = "";  // of store main; empty: within the server's directory

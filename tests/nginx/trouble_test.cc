@@ -1,9 +1,12 @@
 // A store that is full, refused, or left by its clients: what it answers, and that nothing else on
 // the same nginx notices.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <vector>
 
 #include "tests/nginx/nginx_server.h"
 #include "tests/nginx/processes.h"
@@ -127,6 +130,46 @@ TEST(Refusal, IsTakenBackWhenTheFilesAreWholeAgain) {
   damage(server.data_directory(), "`cknowledged value");
   server.start();
   EXPECT_EQ(value_in(HttpClient(server.port()).get("/v1/kv/k")), "acknowledged value");
+}
+
+// The storage process is stopped: nothing is written, and writes pile up until there are too many.
+TEST(Overload, IsAnsweredAtOnceAndPassesBy) {
+  constexpr int kClients = 1300;
+  NginxServer server({.connections = 4096, .memory = "5m"});
+  server.start();
+  const pid_t storage = server.storage_process();
+  ASSERT_GT(storage, 0);
+  ASSERT_EQ(kill(storage, SIGSTOP), 0);
+  std::vector<std::unique_ptr<RawConnection>> clients;
+  for (int i = 0; i < kClients; i++) {
+    clients.push_back(std::make_unique<RawConnection>(server.port()));
+    ASSERT_TRUE(clients.back()->send(
+        "PUT /v1/kv/" + std::to_string(i) +
+        " HTTP/1.1\r\nHost: h\r\nContent-Length: 16\r\nConnection: close\r\n\r\n" +
+        R"({"value":"YQ=="})"));
+  }
+  // Those who came last do not wait; nor does anybody who reads.
+  const std::string refused = clients.back()->receive_all();
+  EXPECT_EQ(raw_status(refused), 503) << refused;
+  EXPECT_NE(refused.find("Retry-After: 1"), std::string::npos) << refused;
+  EXPECT_NE(refused.find("overloaded"), std::string::npos) << refused;
+  EXPECT_EQ(HttpClient(server.port()).get("/v1/kv/0").status, 404);
+
+  ASSERT_EQ(kill(storage, SIGCONT), 0);
+  int written = 0;
+  for (int i = 0; i + 1 < kClients; i++) {
+    const int status = raw_status(clients[static_cast<size_t>(i)]->receive_all());
+    EXPECT_TRUE(status == 200 || status == 503) << i << ": " << status;
+    if (status == 200) written++;
+  }
+  EXPECT_GT(written, 100);
+  HttpClient client(server.port());
+  expect_ok(client.put("/v1/kv/after", base64_envelope("x")));
+  int stored = 0;
+  for (int i = 0; i < kClients; i++) {
+    if (client.get("/v1/kv/" + std::to_string(i)).status == 200) stored++;
+  }
+  EXPECT_EQ(stored, written);
 }
 
 TEST(Clients, ThatLeaveWhileTheyWaitHarmNobody) {
