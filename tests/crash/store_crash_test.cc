@@ -27,6 +27,7 @@ uint64_t seed() { return setting("SMALL_DB_CRASH_SEED", 1); }
 StoreSimOptions options() {
   StoreSimOptions options;
   options.store.checkpoint_updates = 80;
+  options.store.keep_generations = 0;  // nothing to fall back to: each must be whole
   return options;
 }
 

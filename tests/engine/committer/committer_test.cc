@@ -151,11 +151,12 @@ TEST_F(CommitterTest, FailedSyncIsStickyAlsoForTheBatchBuiltMeanwhile) {
 }
 
 TEST_F(CommitterTest, RequestsInTheRingAreAnsweredAfterAFailure) {
+  const std::string long_value(100'000, 'x');
   submit(1);
   disk_.fail_next(SimCall::kSyncData, SimFault::kIoError);
   test_.store().drain();
   ASSERT_TRUE(client().put(10, as_bytes("a"), as_bytes("x"), 0).is_ok());
-  ASSERT_TRUE(client().put(11, as_bytes("b"), as_bytes(std::string(100'000, 'x')), 0).is_ok());
+  ASSERT_TRUE(client().put(11, as_bytes("b"), as_bytes(long_value), 0).is_ok());
   test_.settle();
   for (int round = 0; round < 100 && client().in_flight() != 0; ++round) {
     (void)outcomes();
