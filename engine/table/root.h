@@ -10,8 +10,8 @@
 
 namespace small_db {
 
-// Where the log stood before the root's batch was written: an owner that takes the region over reads
-// on from there, and finds the batch's own frame first.
+// Where the log stood before the root's batch was written: an owner that takes the region over
+// reads on from there, and finds the batch's own frame first.
 struct LogPosition {
   uint64_t generation = 0;    // logfile.N
   uint64_t frame_offset = 0;  // of the frame before; equal to end_offset: there was none
