@@ -38,11 +38,10 @@ Checkpointer::Checkpointer(Region region, Directory& directory, Clock& clock, Ev
 
 Checkpointer::~Checkpointer() = default;
 
-void Checkpointer::start(const Uid& cluster_id, uint64_t epoch, uint64_t generation) {
+void Checkpointer::start(const Uid& cluster_id, uint64_t epoch) {
   const std::lock_guard<std::mutex> guard(mutex_);
   cluster_id_ = cluster_id;
   epoch_ = epoch;
-  generation_ = generation;
 }
 
 void Checkpointer::request() {
@@ -74,11 +73,6 @@ void Checkpointer::set_log_generation(uint64_t generation) {
 std::optional<Status> Checkpointer::take_result() {
   const std::lock_guard<std::mutex> guard(mutex_);
   return std::exchange(result_, std::nullopt);
-}
-
-uint64_t Checkpointer::generation() const {
-  const std::lock_guard<std::mutex> guard(mutex_);
-  return generation_;
 }
 
 bool Checkpointer::has_news() const {
@@ -137,13 +131,10 @@ Status Checkpointer::run_phase() {
       SMALL_DB_RETURN_IF_ERROR(verify(&done));
       if (done) phase_ = Phase::kVersion;
       return Status::ok();
-    case Phase::kVersion: {
+    case Phase::kVersion:
       SMALL_DB_RETURN_IF_ERROR(write_version(directory_, new_generation_));
       phase_ = Phase::kClean;
-      const std::lock_guard<std::mutex> guard(mutex_);
-      generation_ = new_generation_;
       return Status::ok();
-    }
     case Phase::kClean: {
       const Status status = remove_old();
       // The checkpoint stands; what could not be removed is removed after the next one.

@@ -18,8 +18,8 @@
 //     logfile.G; after it, checkpoint.G and logfile.G are.
 //  5. Only then are files removed, and those of the former generation are kept (keep_generations).
 //
-// step() runs in the checkpoint thread; the commit thread calls new_log and switched; request any
-// thread.
+// step() runs in the checkpoint thread; the commit thread calls take_new_log and switched; request
+// any thread.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,8 @@ class Checkpointer {
                const StoreOptions& options);
   ~Checkpointer();
 
-  // Once, before any other call: whose files these are, and the generation in force.
-  void start(const Uid& cluster_id, uint64_t epoch, uint64_t generation);
+  // Once, before any other call: whose files these are.
+  void start(const Uid& cluster_id, uint64_t epoch);
 
   // Asks for a checkpoint. One that is at work already counts: whatever it does not hold is in logs
   // that stay. Any thread.
@@ -58,7 +58,7 @@ class Checkpointer {
   };
   Step step();
 
-  // Commit thread. The log to go on in, when one waits for that. log_generation: of the active log.
+  // Commit thread. The log to go on in, when one waits for that.
   bool wants_switch() const;
   std::optional<LogEnd> take_new_log();
   // Commit thread. How the switch went.
@@ -78,9 +78,6 @@ class Checkpointer {
 
   // Checkpoint thread, or after its end: gives up what is at work.
   void abandon() noexcept;
-
-  // In force. Any thread.
-  uint64_t generation() const;
 
  private:
   enum class Phase : uint8_t { kIdle, kNewLog, kAwaitSwitch, kWalk, kVerify, kVersion, kClean };
@@ -111,7 +108,6 @@ class Checkpointer {
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   bool requested_ = false;
-  uint64_t generation_ = 0;
   uint64_t log_generation_ = 0;
   std::optional<LogEnd> new_log_;
   bool awaits_switch_ = false;

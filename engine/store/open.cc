@@ -178,7 +178,7 @@ Status Store::start(const Recovered& recovered) {
       environment_.directory, recovered.log, epoch, environment_.clock.wall_ms(), log_options);
   if (!log.is_ok()) return log.status();
   set_log(std::move(log).value());
-  checkpointer_.start(recovered.cluster_id, epoch, recovered.generation);
+  checkpointer_.start(recovered.cluster_id, epoch);
   // What stands in the log already counts as not checkpointed.
   const uint64_t log_bytes = recovered.log.position.end_offset;
   const bool log_in_use = recovered.records != 0 || log_bytes > kLogHeaderBytes + kMarkFramesBytes;

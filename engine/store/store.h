@@ -5,9 +5,9 @@
 //   closed ──open──▶ serving ──(failed sync)──▶ read-only
 //      └──(files contradict themselves)──▶ refused
 //
-// Which thread calls what: the commit thread open, drain, seal, maintain, write_idle_frame, let_go;
-// the sync thread finish; the preparer prepare. While the sync thread has no batch, the commit
-// thread may call finish itself.
+// Which thread calls what: the commit thread open, drain, seal, maintain, switch_log,
+// write_idle_frame, let_go; the sync thread finish; the preparer prepare; the checkpoint thread
+// checkpoint_step. While the sync thread has no batch, the commit thread may call finish itself.
 #pragma once
 
 #include <array>
@@ -46,7 +46,6 @@ class Store {
   // else loads the state from the directory. Ends in kServing, or in kRefused with the reason in
   // region and log. REQUIRES: the directory's lock is held.
   Status open();
-  bool is_open() const noexcept { return log_ != nullptr; }
 
   // Commit thread. Reads requests into the open batch.
   Committer::Drained drain() { return committer_.drain(batches_[open_batch_]); }

@@ -23,7 +23,7 @@ uint64_t setting(const char* name, uint64_t otherwise) {
 
 uint64_t seed() { return setting("SMALL_DB_CRASH_SEED", 1); }
 
-// A checkpoint for every hundred commits: with the log switches, more than twenty in a history.
+// A checkpoint for every eighty commits: with the log switches, more than twenty in a history.
 StoreSimOptions options() {
   StoreSimOptions options;
   options.store.checkpoint_updates = 80;
