@@ -20,6 +20,7 @@ bool is_method_of(const ngx_http_request_t* r, Route route) noexcept {
       return is_get(r) || (r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE)) != 0;
     case Route::kHealth:
     case Route::kRole:
+    case Route::kStatus:
       return is_get(r);
     case Route::kCheckpoint:
       return r->method == NGX_HTTP_POST;
@@ -70,11 +71,12 @@ ngx_int_t handle_health(ngx_http_request_t* r, const Region& region) noexcept {
   Health health;
   health.state = told_state(region);
   health.progress_permille = region.header().progress_permille.load(std::memory_order_relaxed);
+  health.disk_full = region.header().disk_full.load(std::memory_order_relaxed) != 0;
   const std::string reason = region.reason();
   health.reason = reason;
-  if (is_healthy(health)) return send_text(r, NGX_HTTP_OK, kJsonContentType, kOkBody);
-  if (add_header(r, "Retry-After", "1") != NGX_OK) return NGX_ERROR;
   const HealthBody body(health);
+  if (is_healthy(health)) return send_text(r, NGX_HTTP_OK, kJsonContentType, body.text());
+  if (add_header(r, "Retry-After", "1") != NGX_OK) return NGX_ERROR;
   return send_text(r, NGX_HTTP_SERVICE_UNAVAILABLE, kJsonContentType, body.text());
 }
 
@@ -90,6 +92,7 @@ ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexc
   const ngx_int_t discarded = ngx_http_discard_request_body(r);
   if (discarded != NGX_OK) return discarded;
   if (target.route == Route::kHealth) return handle_health(r, store->region);
+  if (target.route == Route::kStatus) return handle_status(r, store->region);
   return send_text(r, NGX_HTTP_OK, kJsonContentType, role_body(false));
 }
 

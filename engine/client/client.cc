@@ -38,20 +38,16 @@ StoreState Client::state() const noexcept {
 Result<Snapshot> Client::snapshot() noexcept { return Snapshot::take(pins_); }
 
 Status Client::check_serving() const noexcept {
-  switch (state()) {
-    case StoreState::kServing:
-      break;
-    case StoreState::kReadOnly:
-      return {Code::kReadOnly, "client: submit"};
-    default:
-      return {Code::kUnavailable, "client: submit"};
-  }
+  const StoreState state = this->state();
+  if (state != StoreState::kServing && state != StoreState::kReadOnly)
+    return {Code::kUnavailable, "client: submit"};
   if (in_flight_.size() >= in_flight_max_) return {Code::kOverloaded, "client: requests in flight"};
   return Status::ok();
 }
 
 Status Client::check_writable(Bytes key) const noexcept {
   SMALL_DB_RETURN_IF_ERROR(check_serving());
+  if (state() == StoreState::kReadOnly) return {Code::kReadOnly, "client: submit"};
   if (key.empty()) return {Code::kInvalidArgument, "client: empty key"};
   if (key.size() > kKeyBytesMax) return {Code::kTooLarge, "client: key"};
   return Status::ok();

@@ -48,7 +48,8 @@ class Client {
   Status put(uint64_t cookie, Bytes key, Bytes value, uint64_t expires_at_ms);
   Status erase(uint64_t cookie, Bytes key);
 
-  // Asks for a checkpoint; its outcome comes when the new generation is durable. Errors: as put.
+  // Asks for a checkpoint; its outcome comes when the new generation is durable. A store that is
+  // read-only takes it, and serves writes again when it succeeds. Errors: as put.
   Status checkpoint(uint64_t cookie);
 
   // Forgets the request: poll() never reports it. It may commit all the same, unless its value is

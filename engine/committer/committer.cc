@@ -172,6 +172,13 @@ void Committer::set_log(LogWriter* log) noexcept {
   batch_is_open_ = false;
 }
 
+void Committer::publish_log_position() {
+  table_.begin_batch(next_revision_);
+  if (floor_ || !table_.has_node_reserve()) return;
+  publish_root(region_, table_.seal_batch(durable_revision_, epoch_,
+                                          root_position(log_->position(), durable_revision_)));
+}
+
 std::vector<CheckpointRequest> Committer::take_checkpoint_requests() {
   return std::exchange(checkpoint_requests_, {});
 }

@@ -8,7 +8,7 @@
 // one meanwhile. A batch becomes visible, and is answered, only after its frame is durable.
 //
 // A failed append or sync is sticky: the batch's outcome is unknown and answered as such, what was
-// built on top of it is dropped, and every later write is refused.
+// built on top of it is dropped, and every later write is refused until there is another log.
 #pragma once
 
 #include <atomic>
@@ -95,9 +95,16 @@ class Committer {
   // before it was durable.
   Status write_idle_frame();
 
+  // Commit thread, no batch with the sync thread and none open: publishes the same state again,
+  // which says that the log stands where it stands now. An owner that takes over needs no older
+  // file then. Left out when there is no memory for it, or old requests need the older position.
+  void publish_log_position();
+
   // Commit thread, after finish() failed: drops `batch`, which was built on the failed one, and all
   // streams; from now on writes are answered with `code`. REQUIRES: the sync thread has no batch.
   Status refuse_writes(Batch& batch, Code code);
+  // Takes that back. REQUIRES: set_log was given a log that has not failed.
+  void accept_writes() noexcept { refusal_ = Code::kOk; }
 
   // Any thread, told by whoever prepares log space: true while there is none to be had.
   void set_disk_full(bool full) noexcept { disk_full_.store(full, std::memory_order_release); }
@@ -137,6 +144,8 @@ class Committer {
 
   // requests.cc
   Step handle(const Request& request, Batch& batch);
+  void refuse(const Request& request, Batch& batch);
+  void keep_checkpoint_request(const Request& request, Batch& batch);
   Step operate(const Request& request, Batch& batch);
   Status apply(const RecordView& record);
   Status admit(RecordType type, const Batch& batch);

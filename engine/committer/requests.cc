@@ -7,7 +7,7 @@ namespace small_db {
 Committer::Step Committer::handle(const Request& request, Batch& batch) {
   const SubmissionKind kind = request.submission.kind;
   if (refusal_ != Code::kOk) {
-    if (kind != SubmissionKind::kStreamChunk) answer(request, refusal_, batch);
+    refuse(request, batch);
     return Step::kDone;
   }
   switch (kind) {
@@ -24,14 +24,37 @@ Committer::Step Committer::handle(const Request& request, Batch& batch) {
       abort_stream(request, batch);
       return Step::kDone;
     case SubmissionKind::kCheckpoint:
-      answer(request, Code::kOk, batch);
-      checkpoint_requests_.push_back({batch.answers.back(), request.holder});
-      batch.answers.pop_back();
+      keep_checkpoint_request(request, batch);
       return Step::kDone;
     case SubmissionKind::kPadding:
       break;
   }
   return Step::kDone;
+}
+
+// While no write is taken. A checkpoint is: it may be what ends that.
+void Committer::refuse(const Request& request, Batch& batch) {
+  switch (request.submission.kind) {
+    case SubmissionKind::kOperation:
+    case SubmissionKind::kStreamEnd:
+      if (answer_known(request, batch)) return;
+      break;
+    case SubmissionKind::kCheckpoint:
+      return keep_checkpoint_request(request, batch);
+    case SubmissionKind::kStreamChunk:
+    case SubmissionKind::kPadding:
+      return;
+    case SubmissionKind::kStreamBegin:
+    case SubmissionKind::kStreamAbort:
+      break;
+  }
+  answer(request, refusal_, batch);
+}
+
+void Committer::keep_checkpoint_request(const Request& request, Batch& batch) {
+  answer(request, Code::kOk, batch);
+  checkpoint_requests_.push_back({batch.answers.back(), request.holder});
+  batch.answers.pop_back();
 }
 
 Committer::Step Committer::operate(const Request& request, Batch& batch) {

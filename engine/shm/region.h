@@ -27,14 +27,14 @@
 namespace small_db {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552424d5353;  // "SSMBREG1"
-inline constexpr uint32_t kRegionLayoutVersion = 1;
+inline constexpr uint32_t kRegionLayoutVersion = 2;
 
 // What the store's clients are told. Written by the owner alone.
 enum class StoreState : uint32_t {
   kStarting = 0,  // entered at format, and by a new owner; left when recovery begins
   kLoading,       // recovery runs; progress_permille says how far
   kServing,       // reads and writes
-  kReadOnly,      // reads only: an I/O failure is sticky until an operator acts
+  kReadOnly,      // reads only: the log has failed, and no new generation is complete yet
   kRefused,       // neither: the files contradict themselves; the reason says which and where
   kHandedOver,    // the owner let go for good: another region serves this directory now
 };
@@ -94,7 +94,20 @@ struct RegionHeader {
   std::atomic<uint64_t> arena_free_bytes;
   std::atomic<uint64_t> keys;
   std::atomic<uint64_t> revision;  // last published
-  std::atomic<uint64_t> generation;
+  std::atomic<uint64_t> generation;       // of the active log
+  std::atomic<uint64_t> log_failures;     // times that the active log failed
+  std::atomic<uint32_t> disk_full;        // 1: no space for more log, so that puts are refused
+  std::atomic<uint32_t> checkpoint_runs;  // 1: one is being made
+
+  // Of checkpoints made, or tried, since the region was formatted.
+  std::atomic<uint64_t> checkpoints;
+  std::atomic<uint64_t> checkpoint_failures;
+  // The last one that was made; generation 0: none yet.
+  std::atomic<uint64_t> checkpoint_generation;
+  std::atomic<uint64_t> checkpoint_revision;
+  std::atomic<uint64_t> checkpoint_bytes;
+  std::atomic<uint64_t> checkpoint_duration_us;
+  std::atomic<uint64_t> checkpoint_end_ms;  // Unix time in milliseconds
 
   // Why the state is what it is, as text for people; reason_version is odd while it is being
   // written.

@@ -8,7 +8,8 @@
 namespace small_db {
 namespace {
 
-constexpr uint64_t kStepBytes = kMiB;
+// Memory is short when less than one part in so many is free.
+constexpr uint64_t kShortMemoryPart = 8;
 
 }  // namespace
 
@@ -30,6 +31,7 @@ struct Checkpointer::Walk {
   std::optional<Snapshot> snapshot;
   std::optional<Cursor> cursor;
   std::unique_ptr<CheckpointWriter> writer;
+  uint32_t states_left = 0;  // for newer ones
 };
 
 Checkpointer::Checkpointer(Region region, Directory& directory, Clock& clock, EventLog& log,
@@ -111,6 +113,7 @@ Status Checkpointer::run_phase() {
   switch (phase_) {
     case Phase::kIdle:
       started_us_ = clock_.monotonic_us();
+      region_.header().checkpoint_runs.store(1, std::memory_order_relaxed);
       phase_ = Phase::kNewLog;
       return Status::ok();
     case Phase::kNewLog:
@@ -175,10 +178,7 @@ Status Checkpointer::begin_walk() {
   Result<ClaimedSlot> slot = claim_slot(region_);
   if (!slot.is_ok()) return slot.status();
   walk_ = std::make_unique<Walk>(region_, slot.value());
-  Result<Snapshot> snapshot = Snapshot::take(walk_->pins);
-  if (!snapshot.is_ok()) return snapshot.status();
-  walk_->snapshot.emplace(std::move(snapshot).value());
-  walk_->cursor.emplace(walk_->snapshot->cursor());
+  SMALL_DB_RETURN_IF_ERROR(pin_newest());
   NewCheckpoint checkpoint;
   checkpoint.cluster_id = cluster_id_;
   checkpoint.generation = new_generation_;
@@ -193,8 +193,30 @@ Status Checkpointer::begin_walk() {
   return walk_->writer->seek_next(*walk_->cursor);
 }
 
+Status Checkpointer::pin_newest() {
+  walk_->cursor.reset();
+  walk_->snapshot.reset();
+  Result<Snapshot> snapshot = Snapshot::take(walk_->pins);
+  if (!snapshot.is_ok()) return snapshot.status();
+  walk_->snapshot.emplace(std::move(snapshot).value());
+  walk_->cursor.emplace(walk_->snapshot->cursor());
+  return Status::ok();
+}
+
+bool Checkpointer::memory_is_short() const {
+  const RegionHeader& header = region_.header();
+  return header.arena_free_bytes.load(std::memory_order_relaxed) <
+         header.arena_bytes / kShortMemoryPart;
+}
+
 Status Checkpointer::walk(bool* done) {
-  const Result<bool> more = walk_->writer->take(*walk_->cursor, kStepBytes);
+  const uint64_t newest = region_.header().revision.load(std::memory_order_relaxed);
+  if (newest != walk_->snapshot->root().revision && memory_is_short()) {
+    SMALL_DB_RETURN_IF_ERROR(pin_newest());
+    SMALL_DB_RETURN_IF_ERROR(walk_->writer->seek_next(*walk_->cursor));
+    ++walk_->states_left;
+  }
+  const Result<bool> more = walk_->writer->take(*walk_->cursor, options_.checkpoint_step_bytes);
   if (!more.is_ok()) return more.status();
   *done = !more.value();
   return *done ? walk_->writer->seal(walk_->snapshot->root().revision) : Status::ok();
@@ -203,7 +225,7 @@ Status Checkpointer::walk(bool* done) {
 Status Checkpointer::verify(bool* done) {
   walk_->cursor.reset();
   walk_->snapshot.reset();
-  const Result<bool> more = walk_->writer->verify(kStepBytes);
+  const Result<bool> more = walk_->writer->verify(options_.checkpoint_step_bytes);
   if (!more.is_ok()) return more.status();
   *done = !more.value();
   return *done ? walk_->writer->publish() : Status::ok();
@@ -229,14 +251,36 @@ Status Checkpointer::remove_old() {
   return directory_.sync();
 }
 
+// What region and log say about a checkpoint that is in force.
+void Checkpointer::report() {
+  const uint64_t duration_us = clock_.monotonic_us() - started_us_;
+  const CheckpointFooter& footer = walk_->writer->footer();
+  RegionHeader& header = region_.header();
+  header.checkpoint_revision.store(footer.end_revision, std::memory_order_relaxed);
+  header.checkpoint_bytes.store(walk_->writer->written_bytes(), std::memory_order_relaxed);
+  header.checkpoint_duration_us.store(duration_us, std::memory_order_relaxed);
+  header.checkpoint_end_ms.store(clock_.wall_ms(), std::memory_order_relaxed);
+  header.checkpoint_generation.store(new_generation_, std::memory_order_relaxed);
+  header.checkpoints.fetch_add(1, std::memory_order_relaxed);
+  std::string line = "checkpoint " + std::to_string(new_generation_) + ": " +
+                     std::to_string(walk_->writer->entries()) + " keys, " +
+                     std::to_string(walk_->writer->written_bytes()) + " bytes in " +
+                     std::to_string(duration_us / 1000) + " ms";
+  if (walk_->states_left != 0) {
+    line += ", of " + std::to_string(walk_->states_left + 1) +
+            " states in turn, because less than one part in " + std::to_string(kShortMemoryPart) +
+            " of `memory` was free";
+  }
+  log_.write(Severity::kInfo, line);
+}
+
 void Checkpointer::end(const Status& status) {
-  const uint64_t ms = (clock_.monotonic_us() - started_us_) / 1000;
+  RegionHeader& header = region_.header();
+  header.checkpoint_runs.store(0, std::memory_order_relaxed);
   if (status.is_ok()) {
-    log_.write(Severity::kInfo, "checkpoint " + std::to_string(new_generation_) + ": " +
-                                    std::to_string(walk_->writer->entries()) + " keys, " +
-                                    std::to_string(walk_->writer->written_bytes()) + " bytes in " +
-                                    std::to_string(ms) + " ms");
+    report();
   } else {
+    header.checkpoint_failures.fetch_add(1, std::memory_order_relaxed);
     log_.write(Severity::kError, "checkpoint " + std::to_string(new_generation_) +
                                      " failed, the one before stays in force: " + status.text());
   }

@@ -12,7 +12,9 @@
 //  2. The commit thread seals logfile.(G-1) and goes on in logfile.G, whose START names the
 //  revision R where the old one ends.
 //  3. A state of revision R or later is pinned and written to checkpoint.G.tmp; synced, read back,
-//  renamed, directory synced.
+//  renamed, directory synced. A pinned state keeps what was overwritten since: when memory runs
+//  short, the walk goes on in the newest state, behind the last key written; logfile.G has all that
+//  happened in between.
 //  4. `version` becomes G: the commit point. Before it, the chain from the former generation on is
 //  whole, and includes
 //     logfile.G; after it, checkpoint.G and logfile.G are.
@@ -85,9 +87,12 @@ class Checkpointer {
 
   Status make_log();
   Status begin_walk();
+  Status pin_newest();
+  bool memory_is_short() const;
   Status walk(bool* done);
   Status verify(bool* done);
   Status remove_old();
+  void report();
   void end(const Status& status);
   Status run_phase();
 

@@ -23,39 +23,45 @@ void Store::set_log(std::shared_ptr<LogWriter> log) {
 }
 
 void Store::switch_log() {
-  std::optional<LogEnd> next = checkpointer_.take_new_log();
+  if (has_unhandled_failure()) go_read_only();
+  const std::optional<LogEnd> next = checkpointer_.take_new_log();
   if (!next) return;
-  if (failed_.load(std::memory_order_acquire)) {
-    checkpointer_.switched({Code::kReadOnly, "store: the log has failed"});
-    return;
-  }
-  Status status = committer_.write_seal_frame();
-  if (status.code() == Code::kNoDiskSpace) {  // nothing was written
-    checkpointer_.switched(status);
-    return;
-  }
-  if (status.is_ok()) {
-    next->start_missing = true;
-    next->last_revision = committer_.durable_revision();
-    next->previous = {log_->position().generation, next->last_revision, log_->position().chain};
-    LogOptions options;
-    options.prepare_step_bytes = options_.log_prepare_step_bytes;
-    Result<std::unique_ptr<LogWriter>> log = LogWriter::open(
-        environment_.directory, *next, committer_.epoch(), environment_.clock.wall_ms(), options);
-    status = log.status();
-    if (log.is_ok()) set_log(std::move(log).value());
-  }
-  // A log that is sealed, or failed, takes no more: without the next one writing ends here.
-  if (!status.is_ok()) note_failure(status);
+  const bool heals = failed_.load(std::memory_order_acquire);
+  Status status = heals ? Status::ok() : committer_.write_seal_frame();
+  const bool untouched = status.code() == Code::kNoDiskSpace;
+  if (status.is_ok()) status = start_next_log(*next, heals);
+  // A log that is sealed takes no more: without the next one writing ends here.
+  if (!status.is_ok() && !untouched) note_failure(status);
   checkpointer_.switched(status);
+}
+
+// heals: the active log is given up where it was last known durable, whatever stands behind.
+Status Store::start_next_log(LogEnd next, bool heals) {
+  const LogFilePosition end = log_->durable_position();
+  next.start_missing = true;
+  next.start_heals = heals;
+  next.last_revision = committer_.durable_revision();
+  next.previous = {end.generation, next.last_revision, end.chain};
+  LogOptions options;
+  options.prepare_step_bytes = options_.log_prepare_step_bytes;
+  Result<std::unique_ptr<LogWriter>> log = LogWriter::open(
+      environment_.directory, next, committer_.epoch(), environment_.clock.wall_ms(), options);
+  if (!log.is_ok()) return log.status();
+  set_log(std::move(log).value());
+  if (heals) clear_failure();
+  committer_.publish_log_position();
+  return Status::ok();
 }
 
 void Store::serve_checkpoint_requests() {
   // A result first: it is not for those who ask only now.
   if (const std::optional<Status> result = checkpointer_.take_result()) {
+    if (refusing_) judge_healing(*result);
     answer_checkpoint_waiters(result->code());
-    // The interval tries again.
-    if (!result->is_ok()) checkpointed_operations_.fetch_sub(1, std::memory_order_relaxed);
+    // The interval tries again; but what an I/O failure has stopped waits for a person.
+    const bool tries_again = !refusing_ || result->code() == Code::kNoDiskSpace;
+    if (!result->is_ok() && tries_again)
+      checkpointed_operations_.fetch_sub(1, std::memory_order_relaxed);
   }
   const std::vector<CheckpointRequest> requests = committer_.take_checkpoint_requests();
   if (requests.empty()) return;

@@ -178,6 +178,9 @@ Status Store::start(const Recovered& recovered) {
       environment_.directory, recovered.log, epoch, environment_.clock.wall_ms(), log_options);
   if (!log.is_ok()) return log.status();
   set_log(std::move(log).value());
+  // What a former owner was at.
+  region_.header().disk_full.store(0, std::memory_order_relaxed);
+  region_.header().checkpoint_runs.store(0, std::memory_order_relaxed);
   checkpointer_.start(recovered.cluster_id, epoch);
   // What stands in the log already counts as not checkpointed.
   const uint64_t log_bytes = recovered.log.position.end_offset;

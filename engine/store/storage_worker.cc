@@ -260,6 +260,7 @@ void StorageWorker::Threads::switch_log() {
   store_->switch_log();
   const std::lock_guard<std::mutex> guard(mutex_);
   checkpoint_work_.notify_one();
+  prepare_work_.notify_one();
 }
 
 // After a commit, in the thread that made it, and when a checkpoint was asked for: one may be due,
@@ -339,7 +340,6 @@ void StorageWorker::Threads::run_prepare() {
       } while (prepared == Store::Prepared::kMore && !stopping_.load(std::memory_order_relaxed));
     }
     lock.lock();
-    if (prepared == Store::Prepared::kFailed) return;
     if (prepared == Store::Prepared::kNoSpace) {
       prepare_work_.wait_for(lock, kDiskFullRetry, [&] { return ending_; });
     } else {

@@ -40,14 +40,8 @@ void Store::finish(Batch& batch) {
   if (!status.is_ok()) note_failure(status);
 }
 
-void Store::note_failure(const Status& status) {
-  if (failing_.exchange(true, std::memory_order_relaxed)) return;
-  failure_ = status;
-  failed_.store(true, std::memory_order_release);  // pairs with the acquire in maintain
-}
-
 bool Store::maintain() {
-  if (!refusing_ && failed_.load(std::memory_order_acquire)) {
+  if (has_unhandled_failure()) {
     go_read_only();
     return true;
   }
@@ -65,18 +59,6 @@ bool Store::sweep() {
   return true;
 }
 
-void Store::go_read_only() {
-  refusing_ = true;
-  const std::string reason =
-      "the log could not be written: " + failure_.text() +
-      ". Reads go on, writes are refused. Check the disk, then restart nginx: recovery "
-      "reads the log again.";
-  tell(Severity::kError, reason);
-  region_.set_state(StoreState::kReadOnly, reason);
-  const Status status = committer_.refuse_writes(batches_[open_batch_], Code::kReadOnly);
-  if (!status.is_ok()) refuse(status, Refusal());
-}
-
 void Store::write_idle_frame() {
   if (!wants_idle_frame()) return;
   idle_wanted_ = false;
@@ -92,7 +74,9 @@ bool Store::log_space_decided() const noexcept {
 
 bool Store::wants_preparation() const noexcept {
   const uint64_t used = log_used_end_.load(std::memory_order_acquire);
-  const uint64_t prepared = shared_log()->space().prepared_end();
+  const std::shared_ptr<LogWriter> log = shared_log();
+  if (log->space().failed()) return false;
+  const uint64_t prepared = log->space().prepared_end();
   return prepared < used + options_.log_ahead_bytes / 2 || prepared < committer_.log_end_wanted();
 }
 
@@ -102,23 +86,32 @@ Store::Prepared Store::prepare() {
   const std::shared_ptr<LogWriter> log = shared_log();
   const Result<bool> more = log->space().prepare_step(wanted);
   if (more.is_ok()) {
-    if (disk_full_) tell(Severity::kNotice, "the disk has space again: writes go on");
-    disk_full_ = false;
-    committer_.set_disk_full(false);
+    set_disk_has_space();
     return more.value() ? Prepared::kMore : Prepared::kEnough;
   }
-  if (more.status().code() != Code::kNoDiskSpace) {
-    note_failure(more.status());
-    return Prepared::kFailed;
+  if (more.status().code() == Code::kNoDiskSpace) {
+    set_disk_full(more.status());
+    return Prepared::kNoSpace;
   }
-  if (!disk_full_) {
-    tell(Severity::kError,
-         "the disk is full: writes that need more log are refused, deletes go on; " +
-             more.status().text());
-  }
-  disk_full_ = true;
+  // Of a log that was left meanwhile it is no matter.
+  const std::lock_guard<std::mutex> guard(log_mutex_);
+  if (log == log_) note_failure(more.status());
+  return Prepared::kFailed;
+}
+
+void Store::set_disk_full(const Status& status) {
   committer_.set_disk_full(true);
-  return Prepared::kNoSpace;
+  if (region_.header().disk_full.exchange(1, std::memory_order_relaxed) != 0) return;
+  tell(Severity::kError,
+       "the disk is full: writes that need more log are refused, deletes go on as far as the "
+       "reserve lasts; " +
+           status.text());
+}
+
+void Store::set_disk_has_space() {
+  committer_.set_disk_full(false);
+  if (region_.header().disk_full.exchange(0, std::memory_order_relaxed) == 0) return;
+  tell(Severity::kNotice, "the disk has space again: writes go on");
 }
 
 void Store::let_go() {

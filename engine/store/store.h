@@ -2,7 +2,7 @@
 // preparation and idling. Each step is a plain function: StorageWorker calls them from threads, the
 // simulation calls them one by one in any legal order.
 //
-//   closed ──open──▶ serving ──(failed sync)──▶ read-only
+//   closed ──open──▶ serving ──(failed write or sync)──▶ read-only ──(new generation)──▶ serving
 //      └──(files contradict themselves)──▶ refused
 //
 // Which thread calls what: the commit thread open, drain, seal, maintain, switch_log,
@@ -62,9 +62,9 @@ class Store {
   // Sync thread. Makes the batch durable, visible and answered.
   void finish(Batch& batch);
 
-  // Commit thread, no batch with the sync thread. After a failure: drops what was built on it and
-  // goes read-only. Frees the slots of processes that are gone. Returns true when there was
-  // something to do.
+  // Commit thread, no batch with the sync thread. After a failure: drops what was built on it, goes
+  // read-only and asks for a new generation; serves again when that is complete. Frees the slots of
+  // processes that are gone. Returns true when there was something to do.
   bool maintain();
 
   // Commit thread, no batch with the sync thread. Once after the last commit; a no-op otherwise.
@@ -95,7 +95,7 @@ class Store {
     kEnough,   // nothing to do until more of the log is used
     kMore,     // a step was made, another is due
     kNoSpace,  // the disk is full: try again in a while
-    kFailed,   // for good: the log has failed
+    kFailed,   // nothing to do until there is another log
   };
   Prepared prepare();
   bool wants_preparation() const noexcept;
@@ -111,12 +111,22 @@ class Store {
   void refuse(const Status& status, const Refusal& refusal);
   void serve_checkpoint_requests();
   void answer_checkpoint_waiters(Code code);
+  Status start_next_log(LogEnd next, bool heals);
   bool sweep();
   std::shared_ptr<LogWriter> shared_log() const;
   void set_log(std::shared_ptr<LogWriter> log);
+  void set_disk_full(const Status& status);
+  void set_disk_has_space();
+
+  // healing.cc
+  bool has_unhandled_failure() const;
   void go_read_only();
-  void wait_for_pins();
+  void judge_healing(const Status& checkpoint);
+  void stay_read_only(const Status& checkpoint);
+  void serve_again();
+  void clear_failure();
   void note_failure(const Status& status);
+  void wait_for_pins();
   void tell(Severity severity, const std::string& line) const {
     environment_.log.write(severity, line);
   }
@@ -138,14 +148,15 @@ class Store {
   std::atomic<bool> failing_{false};       // taken by the first thread that meets a failure
   std::atomic<bool> failed_{false};        // set by it when failure_ is there to be read
   Status failure_;
-  bool refusing_ = false;
+  bool refusing_ = false;    // commit thread: no write is taken
+  bool on_new_log_ = false;  // commit thread: and the failed log was given up for another
+  bool heal_again_ = false;  // commit thread: the checkpoint at work began before the failure
   std::vector<CheckpointRequest> checkpoint_waiters_;
 
   // What the log and the counters stood at when the last checkpoint began. Any thread.
   std::atomic<uint64_t> checkpointed_log_bytes_{0};
   std::atomic<uint64_t> checkpointed_operations_{0};
   std::atomic<uint64_t> checkpointed_us_{0};
-  bool disk_full_ = false;  // the preparer's own
 };
 
 }  // namespace small_db

@@ -83,6 +83,7 @@ LogWriter::LogWriter(std::unique_ptr<File> file, std::unique_ptr<File> space_fil
       space_(std::move(space_file), end.prepared_end, step_bytes),
       header_(end.header),
       position_(end.position),
+      durable_position_(end.position),
       next_revision_(end.last_revision + 1),
       reserved_end_(end.position.end_offset) {
   SMALL_DB_ASSERT(end.position.end_offset % kSectorBytes == 0);
@@ -144,6 +145,7 @@ Status LogWriter::sync() {
   // After the sync: a failure of the helper's sync may stand for pages of this frame.
   if (space_.failed()) return fail(Status(Code::kIoError, "log: preparing space had failed"));
   written_ = false;
+  durable_position_ = position_;
   return status;
 }
 

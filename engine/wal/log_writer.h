@@ -88,6 +88,9 @@ class LogWriter {
 
   // Sync thread. Behind the last frame written.
   LogFilePosition position() const noexcept { return position_; }
+  // Sync thread. Behind the last frame that is known durable: where the file ends for whoever gives
+  // it up after a failure.
+  LogFilePosition durable_position() const noexcept { return durable_position_; }
   bool sealed() const noexcept { return sealed_; }
   const Status& failure() const noexcept { return failure_; }
 
@@ -103,7 +106,8 @@ class LogWriter {
   std::unique_ptr<File> file_;
   LogSpace space_;
   const LogHeader header_;
-  LogFilePosition position_;  // sync thread
+  LogFilePosition position_;          // sync thread
+  LogFilePosition durable_position_;  // sync thread
   uint64_t next_revision_;    // sync thread
   uint64_t reserved_end_;     // commit thread
   bool sealed_ = false;       // sync thread

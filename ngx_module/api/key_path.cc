@@ -152,7 +152,10 @@ std::optional<Problem> parse(const RequestTarget& request, Target* target) {
     return parse_item(request, *rest, target);
   }
   constexpr std::pair<std::string_view, Route> kRoutes[] = {
-      {"health", Route::kHealth}, {"checkpoint", Route::kCheckpoint}, {"role", Route::kRole}};
+      {"health", Route::kHealth},
+      {"checkpoint", Route::kCheckpoint},
+      {"role", Route::kRole},
+      {"status", Route::kStatus}};
   for (const auto& [name, route] : kRoutes) {
     if (!rest || *rest != name) continue;
     target->route = route;
@@ -162,7 +165,8 @@ std::optional<Problem> parse(const RequestTarget& request, Target* target) {
   }
   return make_problem(
       ProblemKind::kUnknownPath,
-      {"there are kv, health, role and checkpoint under ", QuotedInput(request.mount).text()});
+      {"there are kv, health, role, status and checkpoint under ",
+       QuotedInput(request.mount).text()});
 }
 
 }  // namespace
@@ -183,6 +187,7 @@ const char* allowed_methods(Route route) noexcept {
       return "POST, OPTIONS";
     case Route::kHealth:
     case Route::kRole:
+    case Route::kStatus:
       break;
   }
   return "GET, HEAD, OPTIONS";

@@ -22,7 +22,7 @@
 
 namespace small_db {
 
-enum class Route : uint8_t { kHealth, kItem, kCheckpoint, kRole };
+enum class Route : uint8_t { kHealth, kItem, kCheckpoint, kRole, kStatus };
 
 // As nginx has it. All views must stay valid during the call only.
 struct RequestTarget {

@@ -76,7 +76,8 @@ HealthBody::HealthBody(const Health& health) noexcept {
   static_assert(sizeof(text_) >= 2 * kReasonBytes + 128);
   char* to = text_.data();
   if (is_healthy(health)) {
-    length_ = static_cast<size_t>(write_text(kOkBody, to) - to);
+    const std::string_view text = health.disk_full ? kOkDiskFullBody : kOkBody;
+    length_ = static_cast<size_t>(write_text(text, to) - to);
     return;
   }
   to = write_text(R"({"ok":false,"state":")", to);

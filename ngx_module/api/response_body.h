@@ -17,6 +17,7 @@ namespace small_db {
 
 inline constexpr std::string_view kJsonContentType = "application/json";
 inline constexpr std::string_view kOkBody = R"({"ok":true})";
+inline constexpr std::string_view kOkDiskFullBody = R"({"ok":true,"disk_full":true})";
 inline constexpr std::string_view kPrimaryRoleBody = R"({"role":"primary"})";
 inline constexpr std::string_view kBackupRoleBody = R"({"role":"backup"})";
 
@@ -60,6 +61,7 @@ class ItemBody {
 struct Health {
   StoreState state = StoreState::kStarting;
   uint32_t progress_permille = 0;  // told while loading
+  bool disk_full = false;          // told while it serves: puts may be refused
   std::string_view reason;         // told unless it serves; may be empty, may be any bytes
 };
 
@@ -68,8 +70,8 @@ inline bool is_healthy(const Health& health) noexcept {
   return health.state == StoreState::kServing;
 }
 
-// {"ok":true} | {"ok":false,"state":"loading","progress":0.42} | {"ok":false,"state":"refused",
-// "reason":"…"}. A reason is cut to kReasonBytes.
+// {"ok":true} | {"ok":true,"disk_full":true} | {"ok":false,"state":"loading","progress":0.42} |
+// {"ok":false,"state":"refused","reason":"…"}. A reason is cut to kReasonBytes.
 class HealthBody {
  public:
   explicit HealthBody(const Health& health) noexcept;

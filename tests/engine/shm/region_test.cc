@@ -64,9 +64,10 @@ TEST(Region, KeepsOffsetsOfTheLayoutVersion) {
   EXPECT_EQ(offsetof(RegionHeader, next_incarnation), 208u);
   EXPECT_EQ(offsetof(RegionHeader, commits), 256u);
   EXPECT_EQ(offsetof(RegionHeader, generation), 320u);
-  EXPECT_EQ(offsetof(RegionHeader, reason_version), 384u);
-  EXPECT_EQ(offsetof(RegionHeader, reason), 388u);
-  EXPECT_EQ(sizeof(RegionHeader), 1472u);
+  EXPECT_EQ(offsetof(RegionHeader, checkpoint_end_ms), 392u);
+  EXPECT_EQ(offsetof(RegionHeader, reason_version), 448u);
+  EXPECT_EQ(offsetof(RegionHeader, reason), 452u);
+  EXPECT_EQ(sizeof(RegionHeader), 1536u);
   EXPECT_EQ(sizeof(Slot), 576u);
   EXPECT_EQ(sizeof(Completion), 32u);
 }
@@ -78,7 +79,7 @@ TEST(Region, SeparatesCacheLinesByWriter) {
   EXPECT_LT(line(offsetof(RegionHeader, distrust)), line(offsetof(RegionHeader, doorbell)));
   EXPECT_EQ(line(offsetof(RegionHeader, doorbell)), line(offsetof(RegionHeader, next_incarnation)));
   EXPECT_LT(line(offsetof(RegionHeader, next_incarnation)), line(offsetof(RegionHeader, commits)));
-  EXPECT_LT(line(offsetof(RegionHeader, generation)), line(offsetof(RegionHeader, reason_version)));
+  EXPECT_LT(line(offsetof(RegionHeader, checkpoint_end_ms)), line(offsetof(RegionHeader, reason_version)));
   // Each position of a slot is alone.
   EXPECT_EQ(offsetof(Slot, pins), 64u);
   EXPECT_EQ(offsetof(Slot, submission_tail), 320u);
@@ -91,14 +92,14 @@ TEST(Region, WritesTheGoldenConfiguration) {
   SharedRegion shared(64, 0);
   EXPECT_EQ(to_hex(shared.memory().first(kConfigBytes)),
             "53534d4252454731"  // "SSMBREG1"
-            "0100000040000000"  // layout version 1, 64 slots
+            "0200000040000000"  // layout version 2, 64 slots
             "0000400000000000"  // 4 MiB
             "0010000000000000"  // slots at 4 KiB
             "00a0000000000000"  // rings at 40 KiB
             "00a0180000000000"  // arena at 1576 KiB
             "0060270000000000"  // to the end
             "0040000000010000"  // 16 KiB of submissions, 256 completions
-            "0927594f");
+            "f0376ae8");
 }
 
 TEST(Region, DerivesTheSubmissionRingFromTheSize) {

@@ -169,7 +169,8 @@ TEST(KeyPath, RefusesUnknownRepeatedAndMalformedParameters) {
 TEST(KeyPath, FindsTheOtherRoutes) {
   const std::pair<const char*, Route> routes[] = {{"/v1/health", Route::kHealth},
                                                   {"/v1/checkpoint", Route::kCheckpoint},
-                                                  {"/v1/role", Route::kRole}};
+                                                  {"/v1/role", Route::kRole},
+                                                  {"/v1/status", Route::kStatus}};
   for (const auto& [path, route] : routes) {
     Target target;
     target.key = "old";
@@ -180,7 +181,8 @@ TEST(KeyPath, FindsTheOtherRoutes) {
 }
 
 TEST(KeyPath, RefusesUnknownPaths) {
-  const std::string refusal = "unknown-path: there are kv, health, role and checkpoint under /v1/";
+  const std::string refusal =
+      "unknown-path: there are kv, health, role, status and checkpoint under /v1/";
   for (const char* path : {"/v1/", "/v1/kvx", "/v1/kv2/a", "/v1/health/", "/v1/Health", "/v1/x",
                            "/v1", "/v2/kv/a", "/"}) {
     EXPECT_EQ(refusal_of(request(path, path)), refusal) << path;

@@ -74,6 +74,15 @@ TEST(HealthBody, TellsState) {
   EXPECT_EQ(health(StoreState::kHandedOver), R"({"ok":false,"state":"handed-over"})");
 }
 
+TEST(HealthBody, TellsOfAFullDiskWhileItServes) {
+  Health health;
+  health.state = StoreState::kServing;
+  health.disk_full = true;
+  EXPECT_EQ(HealthBody(health).text(), R"({"ok":true,"disk_full":true})");
+  health.state = StoreState::kReadOnly;
+  EXPECT_EQ(HealthBody(health).text(), R"({"ok":false,"state":"read-only"})");
+}
+
 TEST(HealthBody, TellsProgressWhileLoading) {
   const std::pair<uint32_t, const char*> cases[] = {{0, "0"},     {5, "0.005"},   {420, "0.42"},
                                                     {100, "0.1"}, {999, "0.999"}, {1000, "1"},
