@@ -23,7 +23,8 @@ Result<bool> LogSpace::prepare_step(uint64_t wanted_end) {
 // Until the sync, an error for want of space harms nothing: no frame is in the range. A sync that
 // fails, for whatever reason, may have dropped pages of frames.
 Status LogSpace::prepare(uint64_t begin, uint64_t end) {
-  Status status = file_->allocate(begin, end - begin);
+  Status status = cut_ ? Status::ok() : cut_to(begin);
+  if (status.is_ok()) status = file_->allocate(begin, end - begin);
   if (status.is_ok()) status = write_zeros(*file_, begin, end);
   if (status.code() == Code::kNoDiskSpace) return status;
   if (status.is_ok()) status = file_->sync_data();
@@ -33,6 +34,16 @@ Status LogSpace::prepare(uint64_t begin, uint64_t end) {
                  : status;
   failed_.store(true, std::memory_order_release);  // pairs with failed()'s acquire
   return failure_;
+}
+
+// A former owner may have made the file longer and died after a sync that failed: that length is in
+// the page cache alone, marked clean, and no sync would ever write it. Cut off, it is made anew.
+Status LogSpace::cut_to(uint64_t prepared_end) {
+  const Result<uint64_t> size = file_->size();
+  if (!size.is_ok()) return size.status();
+  if (size.value() > prepared_end) SMALL_DB_RETURN_IF_ERROR(file_->truncate(prepared_end));
+  cut_ = true;
+  return Status::ok();
 }
 
 Status write_zeros(File& file, uint64_t begin, uint64_t end) {

@@ -39,12 +39,14 @@ class LogSpace {
 
  private:
   Status prepare(uint64_t begin, uint64_t end);
+  Status cut_to(uint64_t prepared_end);
 
   std::unique_ptr<File> file_;
   const uint64_t step_bytes_;
   std::atomic<uint64_t> prepared_end_;  // written by the helper; read by writer and commit thread
   std::atomic<bool> failed_{false};     // written by the helper; read by the writer
   Status failure_;                      // the helper's own
+  bool cut_ = false;                    // the helper's own: nothing stands behind prepared_end
 };
 
 // Writes zeros over [begin, end). Does not sync.

@@ -31,6 +31,20 @@ TEST(LogSpace, PreparedSpaceSurvivesACrashAsZeros) {
   }
 }
 
+// The first owner's sync fails and the kernel forgets that the file became longer; the second owner
+// finds it long enough already.
+TEST(LogSpace, LengthThatAFailedSyncForgotIsMadeDurableByTheNextOwner) {
+  NewTestLog t(1024);
+  t.disk.fail_next(SimCall::kSyncData, SimFault::kIoError);
+  ASSERT_FALSE(t.log->space().prepare_step(6144).is_ok());
+  t.disk.kill_process();
+  const auto directory = t.disk.mount();
+  LogSpace next(std::move(directory->open("logfile.0", OpenMode::kReadWrite)).value(), 5120, 1024);
+  ASSERT_TRUE(next.prepare_step(6144).is_ok());
+  t.disk.crash(1, SimCrashPolicy::lose_all());
+  EXPECT_EQ(t.disk.contents("logfile.0").size(), 6144u);
+}
+
 TEST(LogSpace, NoDiskSpaceIsNotSticky) {
   for (const SimCall call : {SimCall::kAllocate, SimCall::kWrite}) {
     NewTestLog t(1024);
