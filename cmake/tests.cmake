@@ -50,4 +50,9 @@ if(nginx_test_sources)
 endif()
 small_db_test(nginx_tests SOURCES ${nginx_test_sources} TIMEOUT 120
   LIBRARIES small_db_engine nlohmann_json::nlohmann_json CURL::libcurl)
+# Stands before the C library's calls in an nginx that is tested.
+add_library(disk_faults SHARED EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tests/preload/disk_faults.cc")
+add_dependencies(nginx_tests disk_faults)
+target_compile_definitions(nginx_tests PRIVATE
+  SMALL_DB_DISK_FAULTS_LIBRARY="$<TARGET_FILE:disk_faults>")
 endif()

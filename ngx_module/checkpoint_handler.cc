@@ -66,7 +66,7 @@ void proceed_after_body(ngx_http_request_t* r) noexcept {
 }  // namespace
 
 ngx_int_t handle_checkpoint(ngx_http_request_t* r, StoreConf* store) noexcept {
-  if (const auto problem = why_no_submission(r, *store)) {
+  if (const auto problem = why_no_checkpoint(r, *store)) {
     const ngx_int_t discarded = ngx_http_discard_request_body(r);
     return discarded == NGX_OK ? send_problem(r, *problem) : discarded;
   }

@@ -5,16 +5,34 @@
 
 namespace small_db {
 
-std::optional<Problem> why_no_submission(const ngx_http_request_t* r,
-                                         const StoreConf& store) noexcept {
-  if (r != r->main) {
-    return Problem{NGX_HTTP_FORBIDDEN, "urn:small-db:problem:subrequest",
-                   "A subrequest can't write", "only a client's own request can write"};
-  }
-  if (auto problem = why_no_writes(store.region)) return problem;
+namespace {
+
+std::optional<Problem> why_no_room(const StoreConf& store) noexcept {
   const StoreClient* client = client_of(store);
   if (client == nullptr || client->is_full()) return refusal(store.region, Code::kOverloaded);
   return std::nullopt;
+}
+
+std::optional<Problem> why_not_from(const ngx_http_request_t* r) noexcept {
+  if (r == r->main) return std::nullopt;
+  return Problem{NGX_HTTP_FORBIDDEN, "urn:small-db:problem:subrequest", "A subrequest can't write",
+                 "only a client's own request can write"};
+}
+
+}  // namespace
+
+std::optional<Problem> why_no_write(const ngx_http_request_t* r, const StoreConf& store) noexcept {
+  if (auto problem = why_not_from(r)) return problem;
+  if (auto problem = why_no_writes(store.region)) return problem;
+  return why_no_room(store);
+}
+
+// A store that is read-only takes it: that is how an operator has it try again.
+std::optional<Problem> why_no_checkpoint(const ngx_http_request_t* r,
+                                         const StoreConf& store) noexcept {
+  if (auto problem = why_not_from(r)) return problem;
+  if (auto problem = why_no_reads(store.region)) return problem;
+  return why_no_room(store);
 }
 
 void submit_and_wait(ngx_http_request_t* r, const StoreConf& store, const WaitKind& kind,

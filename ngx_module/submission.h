@@ -10,9 +10,10 @@
 
 namespace small_db {
 
-// Why the store takes nothing from this request, known before its body is read: it is a
-// subrequest, the store's state, too much waits already. Nothing when it does.
-std::optional<Problem> why_no_submission(const ngx_http_request_t* r,
+// Why the store takes no write (or checkpoint) from this request, known before its body is read: it
+// is a subrequest, the store's state, too much waits already. Nothing when it does.
+std::optional<Problem> why_no_write(const ngx_http_request_t* r, const StoreConf& store) noexcept;
+std::optional<Problem> why_no_checkpoint(const ngx_http_request_t* r,
                                          const StoreConf& store) noexcept;
 
 // Submits the request and lets it wait, under *cookie from then on, or finalizes it with what stood

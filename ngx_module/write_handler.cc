@@ -56,7 +56,7 @@ std::optional<Problem> refuse_early(const ngx_http_request_t* r, const StoreConf
     return too_large("the body", static_cast<uint64_t>(headers.content_length_n), "max_value_size",
                      store.max_value_size);
   }
-  return why_no_submission(r, store);
+  return why_no_write(r, store);
 }
 
 // Appends a part that nginx spooled to its temporary file.

@@ -50,7 +50,8 @@ TEST(FullDisk, RefusesPutsLosesNothingAndResumesByItself) {
   expect_problem(response, 507, "no-disk-space", "");
   EXPECT_EQ(client.get(key_of(stored)).status, 404);
   // Everything else goes on.
-  expect_ok(client.get("/v1/health"));
+  EXPECT_EQ(client.get("/v1/health").body, R"({"ok":true,"disk_full":true})");
+  EXPECT_NE(client.get("/v1/status").body.find(R"("disk":{"full":true})"), std::string::npos);
   expect_ok(client.del("/v1/kv/victim"));
   EXPECT_EQ(client.get("/v1/kv/victim").status, 404);
   EXPECT_TRUE(value_in(client.get(key_of(0))) == value);
@@ -59,6 +60,7 @@ TEST(FullDisk, RefusesPutsLosesNothingAndResumesByItself) {
   ASSERT_TRUE(disk.grow());
   EXPECT_TRUE(
       poll_until([&] { return client.put("/v1/kv/again", base64_envelope(value)).status == 200; }));
+  expect_ok(client.get("/v1/health"));
   server.kill_everything();
   server.start();
   HttpClient after(server.port());
