@@ -51,6 +51,12 @@ size_t write_header(char* from, size_t size, size_t count, void* user) {
   return size * count;
 }
 
+// libcurl tells of each time that it sends a request's header.
+int count_sendings(CURL*, curl_infotype type, char*, size_t, void* user) {
+  if (type == CURLINFO_HEADER_OUT) ++*static_cast<int*>(user);
+  return 0;
+}
+
 long curl_version_of(HttpVersion version) {
   switch (version) {
     case HttpVersion::k1_0:
@@ -61,6 +67,18 @@ long curl_version_of(HttpVersion version) {
       break;
   }
   return CURL_HTTP_VERSION_1_1;
+}
+
+// libcurl 7.88 fails with a kept connection whose HTTP/2 is by prior knowledge. What is known to
+// speak HTTP/2 already it uses on when asked for HTTP/2 plainly; but if that connection turns out
+// to be closed, it opens a new one and speaks HTTP/1.1.
+void set_version(CURL* curl, HttpVersion version, bool http2_kept) {
+  curl_easy_setopt(
+      curl, CURLOPT_HTTP_VERSION,
+      http2_kept ? static_cast<long>(CURL_HTTP_VERSION_2_0) : curl_version_of(version));
+  if (version == HttpVersion::k2PriorKnowledge && !http2_kept) {
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+  }
 }
 
 class HeaderList {
@@ -110,7 +128,11 @@ HttpClient::~HttpClient() = default;
 HttpResponse HttpClient::send(const HttpRequest& request) {
   bool lost_kept_connection = false;
   HttpResponse response = send_once(request, &lost_kept_connection);
-  return lost_kept_connection ? send_once(request, &lost_kept_connection) : response;
+  if (!lost_kept_connection) return response;
+  const int sendings = response.sendings;
+  response = send_once(request, &lost_kept_connection);
+  response.sendings += sendings;
+  return response;
 }
 
 HttpResponse HttpClient::send_once(const HttpRequest& request, bool* lost_kept_connection) {
@@ -124,11 +146,12 @@ HttpResponse HttpClient::send_once(const HttpRequest& request, bool* lost_kept_c
   curl_easy_setopt(curl, CURLOPT_REQUEST_TARGET, request.target.c_str());
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
-  curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, curl_version_of(request.version));
-  // libcurl 7.88 fails with a kept connection whose HTTP/2 is by prior knowledge.
-  if (request.version == HttpVersion::k2PriorKnowledge) {
-    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
-  }
+  curl_easy_setopt(curl, CURLOPT_VERBOSE, 1L);
+  curl_easy_setopt(curl, CURLOPT_DEBUGFUNCTION, count_sendings);
+  curl_easy_setopt(curl, CURLOPT_DEBUGDATA, &response.sendings);
+  const bool http2 = request.version == HttpVersion::k2PriorKnowledge;
+  const bool http2_kept = http2 && keeps_http2_;
+  set_version(curl, request.version, http2_kept);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.list());
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, request.timeout_ms);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, write_body);
@@ -139,12 +162,18 @@ HttpResponse HttpClient::send_once(const HttpRequest& request, bool* lost_kept_c
   if (request.method == "HEAD") curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
   curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   const CURLcode code = curl_easy_perform(curl);
-  if (code != CURLE_OK) {
+  long connects = 0;
+  curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
+  // What goes out in HTTP/1.1 over a new connection, a server of HTTP/2 does not understand.
+  const bool speaks_wrong_version = http2_kept && connects != 0;
+  if (speaks_wrong_version && response.sendings > 0) response.sendings--;
+  keeps_http2_ = http2 && code == CURLE_OK && !speaks_wrong_version;
+  if (code != CURLE_OK || speaks_wrong_version) {
     response.error = error[0] != '\0' ? error : curl_easy_strerror(code);
-    long connects = 0;
-    curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
-    *lost_kept_connection = connects == 0 && response.headers.empty() &&
-                            (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR);
+    *lost_kept_connection = http2_kept ? code != CURLE_OPERATION_TIMEDOUT &&
+                                             (speaks_wrong_version || response.headers.empty())
+                                       : connects == 0 && response.headers.empty() &&
+                                             (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR);
     return response;
   }
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &response.status);

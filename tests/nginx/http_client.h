@@ -28,6 +28,9 @@ struct HttpResponse {
   std::vector<std::string> headers;  // lines of the final answer
   std::string body;
   long version = 0;  // CURL_HTTP_VERSION_…
+  // How often the request went out. More than once: a kept connection was closed instead of an
+  // answer. A server may then have done what each but the last one asked for, or not.
+  int sendings = 0;
 
   // The header's value; empty when there is none.
   std::string header(std::string_view name) const;
@@ -41,7 +44,8 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
 
   // A server may close a kept connection at any time, also just when the next request comes: then
-  // the request is sent once more, over a new one (RFC 9110 section 9.2.2).
+  // the request is sent once more, over a new one (RFC 9110 section 9.2.2). libcurl does the same
+  // on its own.
   HttpResponse send(const HttpRequest& request);
 
   HttpResponse get(const std::string& target) { return send({.target = target}); }
@@ -57,6 +61,7 @@ class HttpClient {
   HttpResponse send_once(const HttpRequest& request, bool* lost_kept_connection);
   std::unique_ptr<Handle> handle_;
   std::string url_;
+  bool keeps_http2_ = false;  // the kept connection, if there is one, speaks HTTP/2
 };
 
 // A connection that sends what it is given.

@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 #include "tests/nginx/processes.h"
@@ -28,17 +29,24 @@ std::string from_environment(const char* name, const char* otherwise) {
   return value != nullptr && *value != '\0' ? value : otherwise;
 }
 
-// A port that was free a moment ago.
+// A port that was free a moment ago. Not one that the kernel gives to clients: while the server is
+// down, a client that tries to reach it could be given its port, and be connected to itself.
 int find_free_port() {
-  const int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof(address);
-  EXPECT_EQ(bind(probe, reinterpret_cast<sockaddr*>(&address), length), 0);
-  EXPECT_EQ(getsockname(probe, reinterpret_cast<sockaddr*>(&address), &length), 0);
-  close(probe);
-  return ntohs(address.sin_port);
+  constexpr int kFirst = 20'000;
+  constexpr int kCount = 10'000;
+  for (int attempt = 0; attempt < 100; attempt++) {
+    const int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int port = kFirst + static_cast<int>(std::random_device()() % kCount);
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    const bool free = bind(probe, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+    close(probe);
+    if (free) return port;
+  }
+  ADD_FAILURE() << "no port is free";
+  return 0;
 }
 
 // In the child: nginx in the foreground, its output in a file, gone when the test is.
