@@ -8,7 +8,7 @@ namespace {
 
 constexpr const char* kHowToGoOn =
     " Nothing was changed. Restore the data directory from a backup or from another node, or run "
-    "`smalldbctl repair`, which saves the original first.";
+    "`smalldbctl repair`, which tells what would be lost, and saves the original first.";
 
 std::string number(uint64_t value) { return std::to_string(value); }
 
@@ -112,16 +112,19 @@ Status LogReplay::open_log(OpenLog& log) {
 
 Status LogReplay::replay_all() {
   for (size_t i = 0; i < logs_.size(); ++i) {
-    LogReader& reader = *logs_[i].reader;
     ReadOutcome outcome = ReadOutcome::kNoFrame;
     SMALL_DB_RETURN_IF_ERROR(read_log(i, &outcome));
+    const bool last = i + 1 == logs_.size();
+    TailScan scan;
+    if (last) SMALL_DB_RETURN_IF_ERROR(scan_end(i, &outcome, &scan));
+    LogReader& reader = *logs_[i].reader;
     if (outcome == ReadOutcome::kContradiction) {
       return refuse(
           corrupt("recovery: contradiction"), reader, reader.next_revision(), 0,
           "A frame contradicts the log that it stands in (" + std::string(reader.reason()) + ").");
     }
-    const bool last = i + 1 == logs_.size();
-    SMALL_DB_RETURN_IF_ERROR(last ? judge_tail(reader) : check_successor(reader, logs_[i + 1]));
+    SMALL_DB_RETURN_IF_ERROR(last ? judge_tail(reader, scan)
+                                  : check_successor(reader, logs_[i + 1]));
     bytes_before_ += reader.size();
   }
   conclude(*logs_.back().reader);
@@ -219,39 +222,65 @@ Status LogReplay::check_successor(const LogReader& reader, const OpenLog& next) 
   return Status::ok();
 }
 
-// Steps 2 to 4 of the order of recovery.
-Status LogReplay::judge_tail(LogReader& reader) {
-  const uint64_t expected = reader.next_revision();
-  const uint64_t offset = reader.position().end_offset;
-  Result<TailScan> scan = scan_tail(reader.file(), reader.header().seed, offset);
-  if (!scan.is_ok()) {
-    return refuse(scan.status(), reader, expected, 0, "The log can't be read to its end.");
+// Step 2. While an owner writes, frames appear behind what was read. The scan then proves the frame
+// that is expected to be durable, so whole in the file: it is read again, and is damaged if it
+// still is not valid.
+Status LogReplay::scan_end(size_t index, ReadOutcome* outcome, TailScan* scan) {
+  for (;;) {
+    LogReader& reader = *logs_[index].reader;
+    const uint64_t offset = reader.position().end_offset;
+    const uint64_t expected = reader.next_revision();
+    const Result<TailScan> scanned = scan_tail(reader.file(), reader.header().seed, offset);
+    if (!scanned.is_ok()) {
+      return refuse(scanned.status(), reader, expected, 0, "The log can't be read to its end.");
+    }
+    *scan = scanned.value();
+    const bool proven = !reader.sealed() && scan->proven_revision >= expected;
+    if (options_.settle || *outcome != ReadOutcome::kNoFrame || !proven) return Status::ok();
+    Result<std::unique_ptr<LogReader>> again =
+        LogReader::open(directory_, reader.header().generation);
+    if (!again.is_ok() ||
+        !again.value()->resume(reader.position(), expected - 1, reader.epoch()).is_ok()) {
+      return Status::ok();
+    }
+    logs_[index].reader = std::move(again).value();
+    SMALL_DB_RETURN_IF_ERROR(read_log(index, outcome));
+    if (logs_[index].reader->position().end_offset == offset) return Status::ok();
   }
+}
+
+// Steps 3 and 4 of the order of recovery.
+Status LogReplay::judge_tail(LogReader& reader, TailScan& scan) {
+  const uint64_t expected = reader.next_revision();
   if (reader.sealed()) {
-    if (scan.value().headers != 0) {
+    if (scan.headers != 0) {
       return refuse(corrupt("recovery: frames behind SEAL"), reader, expected, 0,
                     "Frames stand behind the end of a sealed log.");
     }
-    scan.value() = TailScan();
+    scan = TailScan();
   }
-  const uint64_t proven = std::max(proven_revision_, scan.value().proven_revision);
+  const uint64_t proven = std::max(proven_revision_, scan.proven_revision);
   if (proven >= expected) {
     return refuse(corrupt("recovery: acknowledged writes are damaged"), reader, expected, proven,
                   "A frame is damaged (" + std::string(reader.reason()) + ") where revision " +
                       number(expected) + " was expected, but revisions up to at least " +
                       number(proven) + " had been acknowledged.");
   }
-  if (!reader.sealed()) SMALL_DB_RETURN_IF_ERROR(check_size(reader, scan.value()));
-  tail_ = scan.value();
+  if (!reader.sealed()) SMALL_DB_RETURN_IF_ERROR(check_size(reader, scan));
+  tail_ = scan;
   return Status::ok();
 }
 
 // Rule 7, of a log that is not sealed.
-Status LogReplay::check_size(const LogReader& reader, const TailScan& scan) {
+Status LogReplay::check_size(LogReader& reader, const TailScan& scan) {
   const uint64_t least = std::max(reader.prepared_end(), scan.prepared_end);
-  if (reader.size() >= least) return Status::ok();
+  const Result<uint64_t> size = reader.file().size();  // it may have grown since it was opened
+  if (!size.is_ok()) {
+    return refuse(size.status(), reader, reader.next_revision(), 0, "The log can't be read.");
+  }
+  if (size.value() >= least) return Status::ok();
   return refuse(corrupt("recovery: log cut off"), reader, reader.next_revision(), 0,
-                "The file was cut off: it has " + number(reader.size()) + " bytes, and had " +
+                "The file was cut off: it has " + number(size.value()) + " bytes, and had " +
                     number(least) + ". Frames may be missing.");
 }
 

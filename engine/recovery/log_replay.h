@@ -58,8 +58,9 @@ class LogReplay {
   Result<ReadOutcome> next_frame(LogReader& reader);
   Status take_frame(LogReader& reader, const LogFilePosition& before);
   Status check_successor(const LogReader& reader, const OpenLog& next);
-  Status judge_tail(LogReader& reader);
-  Status check_size(const LogReader& reader, const TailScan& scan);
+  Status scan_end(size_t index, ReadOutcome* outcome, TailScan* scan);
+  Status judge_tail(LogReader& reader, TailScan& scan);
+  Status check_size(LogReader& reader, const TailScan& scan);
   void conclude(const LogReader& reader);
   void report_progress(const LogReader& reader, bool always);
 

@@ -11,7 +11,8 @@ namespace small_db {
 namespace {
 
 constexpr const char* kNothingChanged =
-    " Nothing was changed. Restore the data directory from a backup or from another node.";
+    " Nothing was changed. Restore the data directory from a backup or from another node, or run "
+    "`smalldbctl repair`, which tells what would be lost, and saves the original first.";
 constexpr const char* kTryAgain = " Doing it again is safe.";
 
 Status refuse(Refusal* refusal, const Status& status, std::string file, std::string reason) {
@@ -45,6 +46,10 @@ Status decide(Directory& directory, const RecoveryOptions& options, DirectoryLis
                     std::string(rule.reason) + kNothingChanged);
     }
     if (rule.action != OpenAction::kInitialise) return Status::ok();
+    if (!options.settle) {
+      recovered->initialised = true;
+      return Status::ok();
+    }
     const Status status = initialise(directory, options);
     if (!status.is_ok()) {
       return refuse(refusal, status, "",
@@ -52,6 +57,14 @@ Status decide(Directory& directory, const RecoveryOptions& options, DirectoryLis
     }
     recovered->initialised = true;
   }
+}
+
+void note_torn_tail(const LogReplay& replay, Recovered* recovered) {
+  const TailScan& tail = replay.tail();
+  if (tail.all_zero) return;
+  const LogFilePosition& position = recovered->log.position;
+  recovered->torn_tail = TornTail{log_file_name(position.generation), position.end_offset,
+                                  tail.nonzero_end - position.end_offset, ""};
 }
 
 // Steps 5 and 6 of the order of recovery, and what step 1 restored. Nothing is refused any more.
@@ -72,8 +85,7 @@ Status settle_log(Directory& directory, const LogReplay& replay, Recovered* reco
     Result<std::string> saved = save_and_clear_tail(directory, *file.value(), position.generation,
                                                     position.end_offset, tail);
     if (!saved.is_ok()) return saved.status();
-    recovered->torn_tail =
-        TornTail{name, position.end_offset, tail.nonzero_end - position.end_offset, saved.value()};
+    recovered->torn_tail->saved_as = saved.value();
   }
   if (!replay.read_last_frame()) return Status::ok();
   const Result<OwnedFrame> last =
@@ -111,8 +123,9 @@ Status load_checkpoint(Directory& directory, uint64_t generation, RecoverySink& 
     const Status status = result.status().code() == Code::kNotFound
                               ? Status(Code::kCorruption, "recovery: missing checkpoint")
                               : result.status();
-    return refuse(refusal, status, name,
-                  std::string("The checkpoint can't be loaded.") + kNothingChanged);
+    *refusal = {status, name, options.checkpoints->damage_offset(),
+                0,      0,    std::string("The checkpoint can't be loaded.") + kNothingChanged};
+    return status;
   }
   *loaded = result.value();
   return Status::ok();
@@ -185,12 +198,15 @@ Status recover(Directory& directory, RecoverySink& sink, const RecoveryOptions& 
   const uint64_t generation = action == OpenAction::kUseNewVersion ? listing.new_version_generation
                                                                    : listing.version_generation;
   recovered->generation = generation;
+  if (action == OpenAction::kInitialise) return Status::ok();  // only read
   LoadedCheckpoint checkpoint;
   uint64_t base = 0;
   SMALL_DB_RETURN_IF_ERROR(load_base(directory, listing, generation, sink, options, &checkpoint,
                                      &base, recovered, refusal));
   LogReplay replay(directory, sink, options, *recovered, *refusal);
   SMALL_DB_RETURN_IF_ERROR(replay.run(listing.logs, base, base == 0 ? nullptr : &checkpoint));
+  note_torn_tail(replay, recovered);
+  if (!options.settle) return Status::ok();
   SMALL_DB_RETURN_IF_ERROR(settle(directory, replay, recovered, refusal));
   const Status status = settle_directory(directory, listing, action);
   if (status.is_ok()) return status;
@@ -208,6 +224,7 @@ Status read_tail(Directory& directory, const TailStart& from, RecoverySink& sink
   recovered->generation = listing.value().version_generation;
   LogReplay replay(directory, sink, options, *recovered, *refusal);
   SMALL_DB_RETURN_IF_ERROR(replay.run_from(listing.value().logs, from));
+  note_torn_tail(replay, recovered);
   return settle(directory, replay, recovered, refusal);
 }
 

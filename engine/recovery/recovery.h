@@ -50,6 +50,8 @@ class CheckpointLoader {
   virtual ~CheckpointLoader() = default;
   virtual Result<LoadedCheckpoint> load(Directory& directory, uint64_t generation,
                                         RecoverySink& sink) = 0;
+  // Where in the file the last error of load() was found; 0 when unknown.
+  virtual uint64_t damage_offset() const { return 0; }
 };
 
 struct RecoveryProgress {
@@ -62,6 +64,9 @@ struct RecoveryOptions {
   CheckpointLoader* checkpoints = nullptr;                // none: a generation above 0 is refused
   std::function<void(const RecoveryProgress&)> progress;  // about once per MiB
   uint64_t now_ms = 0;                                    // for files that are made
+  // Off: only reads, so that it needs no lock, and an owner may write meanwhile. What recovery
+  // would put right stays as it is, and no empty store is made.
+  bool settle = true;
 };
 
 // Why a store is not opened.
@@ -89,7 +94,7 @@ struct TornTail {
   std::string file;
   uint64_t offset = 0;
   uint64_t bytes = 0;
-  std::string saved_as;
+  std::string saved_as;  // empty: the disk was full, or it was only read
 };
 
 // The requests of one frame, for answering them again after the owner died.
@@ -101,7 +106,7 @@ struct FrameRequests {
 
 struct Recovered {
   uint64_t generation = 0;   // that `version` names
-  bool initialised = false;  // the directory was empty
+  bool initialised = false;  // the directory was empty; only read, it still is: there is no log
   LogEnd log;                // for LogWriter::open
   uint64_t last_revision = 0;
   uint64_t epoch = 0;
@@ -114,7 +119,7 @@ struct Recovered {
       recent;  // of the last two frames with requests, in order; of all that read_tail read
 };
 
-// Opens the store in `directory`, making an empty one where there is none.
+// Opens the store in `directory`, making an empty one where there is none (but see settle).
 // Returns: ok with *recovered set, or an error with *refusal set. The sink may have taken records
 // before a refusal: its state is then to be thrown away.
 Status recover(Directory& directory, RecoverySink& sink, const RecoveryOptions& options,
