@@ -2,8 +2,10 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -19,6 +21,12 @@ namespace small_db {
 namespace {
 
 constexpr std::chrono::seconds kDiskFullRetry{1};
+
+// A tenth of the processor's time where it is short; all that nobody else wants.
+constexpr int kCheckpointNice = 10;
+// While others commit, a checkpoint works for one part of the time and rests for so many.
+constexpr uint64_t kRestPerStep = 4;
+constexpr uint64_t kRestMaxUs = 100'000;
 
 // A batch this small is written by the commit thread itself: waking the sync thread would cost more
 // than it overlaps.
@@ -78,6 +86,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void run_checkpoints();
   void switch_log();
   void wake_checkpoints();
+  void rest_from_checkpoint(std::unique_lock<std::mutex>& lock, uint64_t step_us);
   void end_helpers();
   void refuse(const Status& status);
   bool must_let_go() const;
@@ -279,14 +288,23 @@ void StorageWorker::Threads::wake_checkpoints() {
 }
 
 void StorageWorker::Threads::run_checkpoints() {
+  // Of this thread alone: what commits needs goes first. A failure is no harm.
+  (void)setpriority(PRIO_PROCESS, 0, kCheckpointNice);
   std::unique_lock<std::mutex> lock(mutex_);
   while (!ending_) {
     lock.unlock();
     if (store_->checkpoint_is_due()) store_->request_checkpoint();
+    const uint64_t commits = region_.header().commits.load(std::memory_order_relaxed);
+    const uint64_t started_us = system_clock().monotonic_us();
     const Checkpointer::Step step = store_->checkpoint_step();
     if (store_->checkpointer().has_news()) ring_doorbell(region_);
+    const bool others_commit = region_.header().commits.load(std::memory_order_relaxed) != commits;
+    const uint64_t step_us = system_clock().monotonic_us() - started_us;
     lock.lock();
-    if (step == Checkpointer::Step::kMore) continue;
+    if (step == Checkpointer::Step::kMore) {
+      if (others_commit) rest_from_checkpoint(lock, step_us);
+      continue;
+    }
     if (step == Checkpointer::Step::kWaits) {
       checkpoint_work_.wait(lock,
                             [&] { return ending_ || !store_->checkpointer().awaits_switch(); });
@@ -305,6 +323,14 @@ void StorageWorker::Threads::run_checkpoints() {
       checkpoint_work_.wait_for(lock, rest, asked);
     }
   }
+}
+
+// A step keeps processor, disk and memory bus from those who commit: they get the greater part of
+// the time.
+void StorageWorker::Threads::rest_from_checkpoint(std::unique_lock<std::mutex>& lock,
+                                                  uint64_t step_us) {
+  const std::chrono::microseconds rest(std::min(step_us * kRestPerStep, kRestMaxUs));
+  checkpoint_work_.wait_for(lock, rest, [&] { return ending_; });
 }
 
 void StorageWorker::Threads::wait_for_sync() {
