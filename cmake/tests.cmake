@@ -38,9 +38,13 @@ small_db_test(engine_tests SOURCES ${engine_test_sources} TIMEOUT 120
 small_db_glob(api_test_sources ROOTS tests/ngx_module/api SUFFIX "_test.cc")
 small_db_test(api_tests SOURCES ${api_test_sources} TIMEOUT 120 LIBRARIES small_db_api)
 
-small_db_glob(crash_test_sources ROOTS tests/crash SUFFIX ".cc")
+small_db_glob(crash_test_sources ROOTS tests/crash SUFFIX ".cc" EXCLUDE "_main.cc$")
 small_db_test(crash_tests SOURCES ${crash_test_sources} TIMEOUT 600
   LIBRARIES small_db_sim small_db_engine)
+# The same runs without an end: `./dev soak`.
+small_db_glob(crash_soak_sources ROOTS tests/crash SUFFIX ".cc" EXCLUDE "_test.cc$")
+add_executable(crash_soak ${crash_soak_sources})
+target_link_libraries(crash_soak small_db_sim small_db_engine)
 
 # A sanitizer in the client would say nothing about the server.
 if(NOT SMALL_DB_SANITIZE)

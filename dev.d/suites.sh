@@ -29,7 +29,8 @@ test_everything() {
   check benches-compile check_benches
   check headers-compile-alone check_headers
   check unit run_ctest release -L '^(engine|api)_tests$'
-  ! has_tests crash '*.cc' || check crash run_ctest release -L '^crash_tests$'
+  check crash crash_tests_counted
+  crash_states_summary
   ! has_tests nginx '*.cc' || check nginx run_ctest release -L '^nginx_tests$'
   check build-asan build_preset asan
   check unit-asan run_ctest asan -L '^(engine|api)_tests$'

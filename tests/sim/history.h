@@ -1,52 +1,82 @@
-// What a simulated store was told, in the order in which it committed it, and what it must
-// therefore hold: the oracle of the crash tests.
+// What a simulated store was told, in the order in which it committed it, and what it may therefore
+// hold: the oracle of the crash tests.
+//
+// It keeps one whole state, that of the last published revision, and the operations behind it. So
+// the states that a crash may leave are made in no more time than the keys and the open frames
+// take, however long the history is.
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <deque>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "engine/shm/region.h"
 
 namespace small_db {
 
 struct SimOperation {
   uint32_t id = 0;  // unique in the history
   bool is_put = true;
-  std::string key;
-  uint32_t value_bytes = 0;
+  uint32_t key = 0;  // number of the key
+  std::shared_ptr<const std::string> value;
+};
 
-  // The bytes that a put of this id stores: they follow from id and length.
-  std::string value() const;
+// The name of a key; names and numbers have the same order. REQUIRES: key < 1000.
+std::string sim_key(uint32_t key);
+
+// The value that a put of this id stores: its bytes follow from id and length.
+std::shared_ptr<const std::string> sim_value(uint32_t id, uint32_t bytes);
+
+// A whole state of the store.
+struct SimState {
+  struct Entry {
+    uint64_t revision = 0;  // of the put; 0: there is no such key
+    std::shared_ptr<const std::string> value;
+  };
+
+  void apply(uint64_t at_revision, const SimOperation& operation);
+
+  uint64_t revision = 0;
+  std::vector<Entry> entries;  // by key
 };
 
 class History {
  public:
+  explicit History(uint32_t keys) { published_.entries.resize(keys); }
+
   // The operation of the next revision; in a frame that was given to the log, durable or not.
-  void add(const SimOperation& operation) { operations_.push_back(operation); }
+  void add(const SimOperation& operation);
 
   // A frame ends here: a crash may leave this revision as the last.
-  void end_frame() { frame_ends_.push_back(operations_.size()); }
+  void end_frame();
 
-  // The store told a client that this revision, and so all before it, is durable.
-  void acknowledge(uint64_t revision);
+  // Whoever reads sees this revision, so that no crash may take it back. Returns false when the
+  // store has no business there: no frame ends at it, or it lies behind what was published before.
+  [[nodiscard]] bool publish(uint64_t revision);
 
-  uint64_t acknowledged_revision() const { return acknowledged_; }
-  uint64_t last_revision() const { return operations_.size(); }
-  const SimOperation& at(uint64_t revision) const { return operations_.at(revision - 1); }
+  // publish, and what came after never happens: its revisions are given out again.
+  [[nodiscard]] bool settle_at(uint64_t revision);
 
-  // True when a recovered store may stand at `revision`.
-  bool may_end_at(uint64_t revision) const;
+  uint64_t published_revision() const { return published_.revision; }
+  uint64_t last_revision() const { return published_.revision + open_.size(); }
+  // The id of the operation with this revision; 0 when there is none.
+  uint32_t id_at(uint64_t revision) const;
 
-  // A recovered store stands at `revision`: what came after never happened, what is there stays.
-  void settle_at(uint64_t revision);
-
-  // The last put of each key that exists at `revision`, by key; the number is the put's revision.
-  std::map<std::string, uint64_t> state_at(uint64_t revision) const;
+  const SimState& published() const { return published_; }
+  // All states that a crash may leave now, ascending by revision, the published one first.
+  std::vector<SimState> legal_states() const;
 
  private:
-  std::vector<SimOperation> operations_;  // by revision - 1
-  std::vector<uint64_t> frame_ends_;      // ascending
-  uint64_t acknowledged_ = 0;
+  SimState published_;
+  std::deque<SimOperation> open_;     // beyond the published revision
+  std::deque<uint64_t> frame_ends_;   // beyond the published revision, ascending
+  std::vector<uint32_t> operations_;  // ids, by revision - 1
 };
+
+// Compares all keys, revisions and values that the region publishes with `state`. Empty when they
+// agree, else what differs. REQUIRES: no process holds the region's last slot.
+std::string compare_published(Region region, const SimState& state);
 
 }  // namespace small_db

@@ -39,8 +39,11 @@ const char* call_name(SimCall call) noexcept {
 
 SimVerdict SimDiskState::begin(uint64_t mount_epoch, SimCall call) {
   if (mount_epoch != epoch || powered_off) return SimVerdict::kDead;
+  std::optional<SimFault> observed;
+  if (observer) observed = observer(call, SimMoment::kBefore);
   const uint64_t operation = calls.size();
   calls.push_back(call);
+  if (observed) return verdict_of(*observed);
   for (const SimScheduledFault& fault : scheduled) {
     if (fault.operation != operation) continue;
     powered_off = fault.verdict == SimVerdict::kPowerOff;
@@ -54,6 +57,8 @@ SimVerdict SimDiskState::begin(uint64_t mount_epoch, SimCall call) {
   }
   return operation >= fail_from ? fail_from_verdict : SimVerdict::kProceed;
 }
+
+void SimDiskState::look_within(SimCall call) { (void)observer(call, SimMoment::kWithin); }
 
 SimInode& SimDiskState::writable(uint32_t inode) {
   std::shared_ptr<SimInode>& pointer = inodes[inode];
@@ -98,6 +103,7 @@ SimDisk::SimDisk(uint64_t seed) : state_(std::make_shared<SimDiskState>(seed)) {
 
 SimDisk::SimDisk(const SimDisk& other) : state_(std::make_shared<SimDiskState>(*other.state_)) {
   state_->locked.clear();
+  state_->observer = nullptr;
   std::fill(state_->open_handles.begin(), state_->open_handles.end(), 0);
 }
 
@@ -133,32 +139,78 @@ void SimDisk::fail_every(SimCall call, SimFault fault) {
   state_->call_faults.push_back({call, verdict_of(fault), false});
 }
 
+void SimDisk::observe(SimObserver observer) { state_->observer = std::move(observer); }
+
 void SimDisk::clear_faults() { state_->clear_faults(); }
 
-void SimDisk::crash(uint64_t variant) {
-  SimRandom random(SimRandom(state_->seed).next() ^ variant);
-  crash(variant, SimCrashPolicy::draw(random));
-}
-
-void SimDisk::crash(uint64_t variant, const SimCrashPolicy& policy) {
-  SimDiskState& state = *state_;
-  SimRandom random(SimRandom(~state.seed).next() ^ variant);
-  state.names.crash(policy, random);
-  const std::vector<std::shared_ptr<SimInode>> before = std::move(state.inodes);
+void SimDiskState::become_crash_of(const SimDiskState& from, uint64_t variant,
+                                   const SimCrashPolicy& policy) {
+  SimRandom dice(SimRandom(~from.seed).next() ^ variant);
+  if (this != &from) {
+    seed = from.seed;
+    random = from.random;
+    names = from.names;
+  }
+  names.crash(policy, dice);
   // Decided once per file, even if two names kept it.
-  std::vector<std::shared_ptr<SimInode>> after(before.size());
-  const std::vector<SimNames::Entry>& entries = state.names.live();
-  state.inodes.clear();
+  const std::vector<SimNames::Entry>& entries = names.live();
+  crashed.assign(from.inodes.size() + entries.size(), nullptr);
   for (size_t index = 0; index < entries.size(); ++index) {
     const uint32_t old = entries[index].inode;
-    if (!after[old]) {
-      after[old] = before[old]->is_durable() ? before[old] : before[old]->crash(policy, random);
+    std::shared_ptr<SimInode>& after = crashed[entries.size() + old];
+    if (!after) {
+      const std::shared_ptr<SimInode>& before = from.inodes[old];
+      after = before->is_durable() ? before : before->crash(policy, dice);
     }
-    state.inodes.push_back(after[old]);
-    state.names.renumber(index, static_cast<uint32_t>(index));
+    crashed[index] = after;
+    names.renumber(index, static_cast<uint32_t>(index));
   }
-  state.open_handles.assign(entries.size(), 0);
-  state.restart();
+  crashed.resize(entries.size());
+  inodes.swap(crashed);
+  crashed.clear();
+  open_handles.assign(entries.size(), 0);
+  restart();
+}
+
+namespace {
+
+SimCrashPolicy drawn_policy(uint64_t seed, uint64_t variant) noexcept {
+  SimRandom random(SimRandom(seed).next() ^ variant);
+  return SimCrashPolicy::draw(random);
+}
+
+}  // namespace
+
+void SimDisk::crash(uint64_t variant) { crash(variant, drawn_policy(state_->seed, variant)); }
+
+void SimDisk::crash(uint64_t variant, const SimCrashPolicy& policy) {
+  state_->become_crash_of(*state_, variant, policy);
+}
+
+void SimDisk::become_crash_of(const SimDisk& other, uint64_t variant) {
+  become_crash_of(other, variant, drawn_policy(other.state_->seed, variant));
+}
+
+void SimDisk::become_crash_of(const SimDisk& other, uint64_t variant,
+                              const SimCrashPolicy& policy) {
+  state_->become_crash_of(*other.state_, variant, policy);
+}
+
+void SimDisk::become_killed(const SimDisk& other) {
+  state_->seed = other.state_->seed;
+  state_->random = other.state_->random;
+  state_->names = other.state_->names;
+  state_->inodes = other.state_->inodes;
+  state_->open_handles.assign(state_->inodes.size(), 0);
+  state_->restart();
+}
+
+bool SimDisk::has_unsynced() const noexcept {
+  if (!state_->names.is_durable()) return true;
+  const std::vector<SimNames::Entry>& entries = state_->names.live();
+  return std::any_of(entries.begin(), entries.end(), [this](const SimNames::Entry& entry) {
+    return !state_->inodes[entry.inode]->is_durable();
+  });
 }
 
 void SimDisk::kill_process() { state_->restart(); }

@@ -21,7 +21,9 @@
 // variants give the same bytes. Not thread-safe: one thread simulates all.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +58,16 @@ enum class SimFault : uint8_t {
   kInterrupted,  // lock() returns kInterrupted; other calls handle EINTR and succeed
 };
 
+// When an observer looks.
+enum class SimMoment : uint8_t {
+  kBefore,  // the call
+  kWithin,  // a write: a part of its bytes is there
+};
+
+// Looks at the disk before each call and in the middle of each write: what a power failure at that
+// moment finds. May name a fault for the call that follows (kBefore).
+using SimObserver = std::function<std::optional<SimFault>(SimCall call, SimMoment moment)>;
+
 struct SimDiskState;
 
 class SimDisk {
@@ -88,6 +100,10 @@ class SimDisk {
   void fail_every(SimCall call, SimFault fault);
   void clear_faults();
 
+  // From now on; an empty function ends it. Survives crashes; copies have none. The observer may
+  // copy the disk, and must not change it.
+  void observe(SimObserver observer);
+
   // The scheduled crash has happened.
   bool powered_off() const noexcept;
 
@@ -95,6 +111,14 @@ class SimDisk {
   // variant. Schedules are cleared, the count starts again.
   void crash(uint64_t variant);
   void crash(uint64_t variant, const SimCrashPolicy& policy);
+
+  // Makes this disk what crash(variant), or kill_process, would make of a copy of `other`, and
+  // `other` stays as it is. Much cheaper than to copy first.
+  void become_crash_of(const SimDisk& other, uint64_t variant);
+  void become_crash_of(const SimDisk& other, uint64_t variant, const SimCrashPolicy& policy);
+  void become_killed(const SimDisk& other);
+  // False when everything is durable: then all crashes leave the same.
+  bool has_unsynced() const noexcept;
 
   // SIGKILL instead: handles and locks end, nothing that was written is lost and nothing becomes
   // durable. After crash_at, the process died at that call.

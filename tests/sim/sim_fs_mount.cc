@@ -51,6 +51,13 @@ class SimFile : public File {
     const Status status = status_of(verdict, "sim: write");
     if (verdict == SimVerdict::kIoError) return status;
     if (!status.is_ok()) bytes = bytes.first(state_->random.below(bytes.size() + 1));
+    if (state_->observer && bytes.size() > 1 && status.is_ok()) {
+      const Bytes first = bytes.first(1 + state_->random.below(bytes.size() - 1));
+      state_->writable(inode_).write(offset, first);
+      state_->look_within(SimCall::kWrite);
+      offset += first.size();
+      bytes = bytes.subspan(first.size());
+    }
     state_->writable(inode_).write(offset, bytes);
     return status;
   }

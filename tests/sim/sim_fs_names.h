@@ -28,6 +28,7 @@ class SimNames {
   uint32_t find(std::string_view name) const noexcept { return find_in(live_, name); }
   const std::vector<Entry>& live() const noexcept { return live_; }
   bool refers_to(uint32_t inode) const noexcept;
+  bool is_durable() const noexcept { return unsynced_.empty(); }
 
   void create(std::string_view name, uint32_t inode);
   // REQUIRES: `from` exists.

@@ -39,6 +39,11 @@ struct SimDiskState {
 
   // Counts a call of a handle made at `mount_epoch` and decides its fate.
   SimVerdict begin(uint64_t mount_epoch, SimCall call);
+  // The middle of a write.
+  void look_within(SimCall call);
+
+  // This disk is now what a power failure makes of `from`, which may be this one.
+  void become_crash_of(const SimDiskState& from, uint64_t variant, const SimCrashPolicy& policy);
 
   // An inode that may be changed: no other disk shares it.
   SimInode& writable(uint32_t inode);
@@ -63,6 +68,8 @@ struct SimDiskState {
   SimVerdict fail_from_verdict = SimVerdict::kProceed;
   uint64_t epoch = 0;
   bool powered_off = false;
+  SimObserver observer;
+  std::vector<std::shared_ptr<SimInode>> crashed;  // room for become_crash_of
 };
 
 // The mount (tests/sim/sim_fs_mount.cc).

@@ -13,15 +13,23 @@ StoreOptions small_store_options() {
   options.log_reserve_bytes = 2 * kKiB;
   options.checkpoint_interval_us = 0;
   options.checkpoint_log_bytes = 0;
+  options.checkpoint_step_bytes = kKiB;
   return options;
 }
 
-TestRegion::TestRegion(size_t bytes, uint32_t slots)
-    : memory_(static_cast<std::byte*>(std::aligned_alloc(4096, bytes)), std::free) {
+TestRegion::TestRegion(size_t bytes, uint32_t slots, uint32_t id)
+    : bytes_(bytes),
+      slots_(slots),
+      id_(id),
+      memory_(static_cast<std::byte*>(std::aligned_alloc(4096, bytes)), std::free) {
+  format();
+}
+
+void TestRegion::format() {
   RegionConfig config;
-  config.slot_count = slots;
-  config.region_id = 1;
-  const MutableBytes memory(memory_.get(), bytes);
+  config.slot_count = slots_;
+  config.region_id = id_;
+  const MutableBytes memory(memory_.get(), bytes_);
   SMALL_DB_ASSERT(Region::format(memory, config).is_ok());
   region_ = std::move(Region::attach(memory)).value();
 }

@@ -19,10 +19,16 @@ StoreOptions small_store_options();
 // A region in memory of this process.
 class TestRegion {
  public:
-  explicit TestRegion(size_t bytes = kRegionBytesMin, uint32_t slots = kSlotsMin);
+  explicit TestRegion(size_t bytes = kRegionBytesMin, uint32_t slots = kSlotsMin, uint32_t id = 1);
   Region region() const { return region_; }
 
+  // As new: lays the region out again, in memory that is already there.
+  void format();
+
  private:
+  size_t bytes_;
+  uint32_t slots_;
+  uint32_t id_;
   std::unique_ptr<std::byte, void (*)(void*)> memory_;
   Region region_;
 };

@@ -1,11 +1,13 @@
-// A whole store in one thread: clients, rings, commit, sync and preparation as steps that a seeded
-// scheduler takes in any legal order, on a simulated disk. The same seed gives the same run.
+// A whole store in one thread: clients, rings, commit, sync, preparation and checkpoints as steps
+// that a seeded scheduler takes in any legal order, on a simulated disk with good and bad times
+// (full, failing; an owner that dies or hands over). The same seed gives the same run.
 #pragma once
 
-#include <deque>
+#include <array>
 #include <memory>
 #include <random>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/client/client.h"
@@ -18,11 +20,13 @@ namespace small_db {
 
 struct StoreSimOptions {
   size_t region_bytes = kRegionBytesMin;
+  uint32_t slots = 8;
   uint32_t clients = 3;
   uint32_t keys = 40;
   uint32_t value_bytes_max = 200;
   uint32_t long_value_every = 50;  // one put in so many is long_value_bytes long: it is streamed
   uint32_t long_value_bytes = 40'000;
+  uint32_t weather_every = 0;  // steps from one change of the disk's mood to the next; 0: calm
   StoreOptions store = small_store_options();
 };
 
@@ -35,25 +39,47 @@ class StoreSim {
   // Opens the store as an owner with a fresh region. Errors: of Store::open.
   Status open();
 
-  // Lets clients submit `operations` and runs until all are answered, or the power is off.
+  bool is_open() const { return !clients_.empty(); }
+
+  // Lets clients submit `operations` and runs until all are answered, something is wrong, or the
+  // power is off.
   void run(uint32_t operations);
+  // Within run, from an observer of the disk: that many more, and no bad times any more.
+  void calm_down(uint32_t operations);
 
   // Takes that many steps, with clients submitting all the time.
   void run_steps(uint32_t steps);
 
+  // Takes steps until no checkpoint is at work, the store serves, and nothing is left to do; at
+  // most so many.
+  void run_until_quiet(uint32_t steps_max);
+
   // The owner is killed, between any two steps, and another takes its region over; clients notice
-  // nothing.
+  // nothing. From an observer of the disk: killed in that call, which never ends.
   Status replace_owner();
 
-  // Takes the answers that were given before the power went off.
-  void collect_answers();
+  // The first thing that was wrong: a state that no owner may come to, an answer that is not true.
+  // Empty while all is well.
+  const std::string& problem() const { return problem_; }
 
   // Compares the store's whole state with the history. Empty when they agree, else what differs.
-  std::string compare() const;
+  std::string compare();
 
-  uint64_t revision() const { return test_->revision(); }
+  // What the region serves counts as published from now on.
+  void note_published();
+
+  uint64_t revision() const { return region_.region().header().revision.load(); }
+  StoreState state() const {
+    return static_cast<StoreState>(region_.region().header().state.load());
+  }
   const std::vector<std::string>& log_lines() { return test_->environment().lines; }
   uint32_t outcomes(Code code) const { return outcomes_[static_cast<size_t>(code)]; }
+  // Puts and removals that were answered ok.
+  uint64_t writes_ok() const { return writes_ok_; }
+  uint64_t checkpoints() const { return checkpoints_; }
+  uint64_t owners() const { return owners_; }
+  uint64_t read_only_times() const { return read_only_times_; }
+  uint64_t heals() const { return heals_; }
 
  private:
   Store& store() { return test_->store(); }
@@ -61,23 +87,34 @@ class StoreSim {
   struct ClientSim {
     std::unique_ptr<Client> client;
     uint64_t next_sequence = 1;
-    std::map<uint64_t, SimOperation> operations;  // by sequence
-    std::map<uint64_t, std::string> values;       // by cookie, until answered
+    std::unordered_map<uint64_t, SimOperation> operations;  // by sequence
+    std::unordered_map<uint64_t, SimOperation> waiting;     // by cookie, until answered
   };
 
   void submit();
+  void submit_checkpoint();
   void step();
+  void take_step(uint32_t which);
   void seal();
   void finish();
   void poll(ClientSim& client);
   bool idle() const;
   uint32_t random(uint32_t below);
 
+  void change_weather();
+  void clear_weather();
+  void hand_over();
+  void open_again(const char* how);
+  void release_slots_of_the_killed();
+  void watch_state();
+  void wrong(const std::string& what);
+
   SimDisk& disk_;
   History& history_;
   const StoreSimOptions options_;
   std::mt19937_64 random_;
   TestRegion region_;
+  std::vector<std::unique_ptr<SteppedStore>> killed_;  // in the middle of a call
   std::unique_ptr<SteppedStore> test_;
   std::vector<ClientSim> clients_;
   Batch* in_sync_ = nullptr;
@@ -86,6 +123,20 @@ class StoreSim {
   uint32_t next_id_ = 1;
   uint64_t next_cookie_ = 1;
   std::array<uint32_t, 32> outcomes_{};
+
+  bool calm_ = false;
+  bool in_step_ = false;
+  bool checkpoints_on_ = true;
+  uint32_t steps_to_weather_ = 0;
+  uint32_t steps_read_only_ = 0;
+  StoreState last_state_ = StoreState::kStarting;
+  uint64_t last_generation_ = 0;
+  uint64_t checkpoints_ = 0;  // log switches that were seen
+  uint64_t owners_ = 0;
+  uint64_t writes_ok_ = 0;
+  uint64_t read_only_times_ = 0;
+  uint64_t heals_ = 0;
+  std::string problem_;
 };
 
 }  // namespace small_db
