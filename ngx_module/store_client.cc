@@ -31,10 +31,18 @@ void StoreClient::submit_queued() noexcept {
   }
 }
 
+// A long value that was on its way when the storage process was replaced: the new owner has not
+// seen its beginning, so nothing was done, and the whole of it is still here.
+bool StoreClient::can_go_on(const WriteOutcome& outcome) noexcept {
+  return outcome.code == Code::kUnavailable && submit(outcome.cookie).is_ok();
+}
+
 void StoreClient::drain() noexcept {
   WriteOutcome outcome;
   do {
-    while (client_->poll(&outcome)) answer_wait(outcome);
+    while (client_->poll(&outcome)) {
+      if (!can_go_on(outcome)) answer_wait(outcome);
+    }
     submit_queued();
   } while (!client_->prepare_sleep());
 }

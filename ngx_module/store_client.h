@@ -34,6 +34,9 @@ class StoreClient {
   static constexpr size_t kQueueMax = 1024;
 
   void submit_queued() noexcept;
+  // Submits the request once more when its outcome says that nothing was done and the store serves
+  // again. False: the outcome is what its client gets.
+  bool can_go_on(const WriteOutcome& outcome) noexcept;
 
   std::unique_ptr<Client> client_;
   std::deque<uint64_t> queue_;  // cookies

@@ -107,11 +107,11 @@ TEST(Durability, AWorkerThatDiesHarmsNobodyElse) {
   load.verify(client);
 }
 
-TEST(Durability, AStorageProcessThatDiesFailsNoRequest) {
-  NginxServer server({.workers = 2});
+void kill_storage_under_load(size_t value_bytes_max) {
+  NginxServer server({.workers = 2, .memory = "128m"});
   server.start();
   server.allow_log(kKilled);
-  LoadClients load(server.port(), {});
+  LoadClients load(server.port(), {.value_bytes_max = value_bytes_max});
   load.start();
   for (int round = 0; round < 5; round++) {
     await_progress(load, 200);
@@ -127,6 +127,9 @@ TEST(Durability, AStorageProcessThatDiesFailsNoRequest) {
   server.start();
   load.verify(client);
 }
+
+TEST(Durability, AStorageProcessThatDiesFailsNoRequest) { kill_storage_under_load(2000); }
+TEST(Durability, AStorageProcessThatDiesFailsNoLongWrite) { kill_storage_under_load(300'000); }
 
 TEST(Durability, AStorageProcessThatFaultsIsReplacedFromDisk) {
   NginxServer server({.workers = 2});
