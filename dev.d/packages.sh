@@ -2,6 +2,7 @@
 # Debian packages: which command needs which, and the installation of those that are missing.
 
 packages_build="nginx nginx-dev g++ make dpkg-dev nlohmann-json3-dev"
+packages_tool="g++ cmake ninja-build nlohmann-json3-dev"
 packages_run="$packages_build curl"
 packages_test="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev
   libcurl4-openssl-dev clang libclang-rt-14-dev llvm-14"

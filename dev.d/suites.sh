@@ -8,6 +8,13 @@ build_preset() {
   cmake --build "build/$preset" -j "$jobs" -- "$@"
 }
 
+# smalldbctl alone, without what only the tests need; `cmake --install build/tool` installs it.
+tool_build() {
+  cmake --preset release -B build/tool -DSMALL_DB_TESTS=OFF >/dev/null
+  cmake --build build/tool -j "$jobs" --target smalldbctl
+  say "built build/tool/smalldbctl"
+}
+
 # run_ctest PRESET CTEST_ARGUMENTS...
 run_ctest() {
   local preset=$1
@@ -31,7 +38,9 @@ test_everything() {
   check unit run_ctest release -L '^(engine|api)_tests$'
   check crash crash_tests_counted
   crash_states_summary
+  check tools run_ctest release -L '^tools_tests$'
   ! has_tests nginx '*.cc' || check nginx run_ctest release -L '^nginx_tests$'
+  ! has_tests chaos '*.cc' || check chaos run_ctest release -L '^chaos_tests$'
   check build-asan build_preset asan
   check unit-asan run_ctest asan -L '^(engine|api)_tests$'
   check build-tsan build_preset tsan engine_tests
@@ -48,7 +57,7 @@ test_some() {
   install_packages run test
   build_preset release
   # Only the whole-nginx tests load the module.
-  if ctest --test-dir build/release -N -R "$1" | grep -q 'nginx_tests\.'; then
+  if ctest --test-dir build/release -N -R "$1" | grep -Eq '(nginx|chaos)_tests\.'; then
     module_build
   fi
   run_ctest release -R "$1"
