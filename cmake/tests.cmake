@@ -46,6 +46,10 @@ small_db_glob(crash_soak_sources ROOTS tests/crash SUFFIX ".cc" EXCLUDE "_test.c
 add_executable(crash_soak ${crash_soak_sources})
 target_link_libraries(crash_soak small_db_sim small_db_engine)
 
+small_db_glob(damage_test_sources ROOTS tests/damage SUFFIX ".cc")
+small_db_test(damage_tests SOURCES ${damage_test_sources} TIMEOUT 600
+  LIBRARIES small_db_sim small_db_engine)
+
 # A sanitizer in the client would say nothing about the server.
 if(NOT SMALL_DB_SANITIZE)
 small_db_glob(nginx_test_sources ROOTS tests/nginx SUFFIX ".cc")

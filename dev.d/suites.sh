@@ -38,6 +38,7 @@ test_everything() {
   check unit run_ctest release -L '^(engine|api)_tests$'
   check crash crash_tests_counted
   crash_states_summary
+  ! has_tests damage '*.cc' || check damage run_ctest release -L '^damage_tests$'
   check tools run_ctest release -L '^tools_tests$'
   ! has_tests nginx '*.cc' || check nginx run_ctest release -L '^nginx_tests$'
   ! has_tests chaos '*.cc' || check chaos run_ctest release -L '^chaos_tests$'

@@ -65,8 +65,12 @@ Status LogReplay::open_logs(const std::vector<uint64_t>& logs, uint64_t first) {
     SMALL_DB_RETURN_IF_ERROR(open_log(log));
     logs_.push_back(std::move(log));
   }
-  // What is prepared ahead has no frame yet, and is not in use.
-  if (logs_.size() > 1 && !logs_.back().started) logs_.pop_back();
+  // What is prepared ahead has no frame yet, and is not in use; the log of the generation in force
+  // was in use before that was.
+  if (logs_.size() > 1 && !logs_.back().started &&
+      logs_.back().reader->header().generation > recovered_.generation) {
+    logs_.pop_back();
+  }
   for (size_t i = 0; i < logs_.size(); ++i) {
     const LogHeader& header = logs_[i].reader->header();
     if (!logs_[i].started) {

@@ -132,7 +132,8 @@ Status load_checkpoint(Directory& directory, uint64_t generation, RecoverySink& 
 }
 
 // Generations that the state can be read from, the one in force first. Each is the checkpoint of
-// that number (0: the empty state) and every log since.
+// that number (0: the empty state) and every log since. The log of the generation in force was
+// there before that was: without it, acknowledged writes are missing.
 std::vector<uint64_t> list_bases(const DirectoryListing& listing, uint64_t in_force) {
   std::vector<uint64_t> bases = {in_force};
   std::vector<uint64_t> older = listing.checkpoints;
@@ -142,7 +143,7 @@ std::vector<uint64_t> list_bases(const DirectoryListing& listing, uint64_t in_fo
     const auto first = std::lower_bound(listing.logs.begin(), listing.logs.end(), *base);
     const auto logs = static_cast<uint64_t>(listing.logs.end() - first);
     const bool gapless = logs != 0 && *first == *base && listing.logs.back() - *base + 1 == logs;
-    if (gapless) bases.push_back(*base);
+    if (gapless && listing.logs.back() >= in_force) bases.push_back(*base);
   }
   return bases;
 }
