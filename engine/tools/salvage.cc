@@ -67,6 +67,7 @@ Status Salvager::replay(Attempt& attempt, const LoadedCheckpoint* checkpoint, ui
       console_.show_progress("log", progress.bytes_done, progress.bytes_total);
     };
     Recovered recovered;
+    recovered.generation = std::max(listing_.version_generation, listing_.new_version_generation);
     Refusal refusal;
     LogReplay logs(directory_, sink, options, recovered, refusal);
     const Status status = logs.run(chain, attempt.base, checkpoint);

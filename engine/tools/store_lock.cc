@@ -19,6 +19,12 @@ Result<FileDescriptor> lock_store(const std::string& directory) {
   FileDescriptor file(
       ::open((directory + "/LOCK").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
   if (file.number() == -1) return Status(Code::kIoError, "lock: open", errno);
+  struct stat attributes;
+  // Root may have made the file: the server must be able to open it.
+  if (::geteuid() == 0 && ::stat(directory.c_str(), &attributes) == 0 &&
+      ::fchown(file.number(), attributes.st_uid, attributes.st_gid) == -1) {
+    return Status(Code::kIoError, "lock: give to the owner", errno);
+  }
   if (::flock(file.number(), LOCK_EX | LOCK_NB) == 0) return file;
   if (errno == EWOULDBLOCK) return Status(Code::kUnavailable, "lock: held");
   return Status(Code::kIoError, "lock: take", errno);

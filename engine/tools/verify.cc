@@ -52,6 +52,7 @@ int check_older(Directory& directory, const DirectoryListing& listing, uint64_t 
     if (problem.empty()) {
       CountingSink sink;
       Recovered recovered;
+      recovered.generation = in_force;
       Refusal refusal;
       RecoveryOptions options;
       options.settle = false;
