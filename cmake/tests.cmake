@@ -63,4 +63,18 @@ add_library(disk_faults SHARED EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tests/pre
 add_dependencies(nginx_tests disk_faults)
 target_compile_definitions(nginx_tests PRIVATE
   SMALL_DB_DISK_FAULTS_LIBRARY="$<TARGET_FILE:disk_faults>")
+
+# Chaos: the tests, and the program behind `./dev chaos`.
+small_db_glob(chaos_sources ROOTS tests/chaos SUFFIX ".cc")
+list(FILTER chaos_sources EXCLUDE REGEX "/main\\.cc$")
+set(nginx_helpers ${nginx_test_sources})
+list(FILTER nginx_helpers INCLUDE REGEX "/(http_client|nginx_server|processes)\\.cc$")
+small_db_test(chaos_tests SOURCES ${chaos_sources} ${nginx_helpers} TIMEOUT 300
+  LIBRARIES small_db_engine nlohmann_json::nlohmann_json CURL::libcurl)
+list(FILTER chaos_sources EXCLUDE REGEX "_test\\.cc$")
+add_executable(chaos tests/chaos/main.cc ${chaos_sources} ${nginx_helpers})
+target_link_libraries(chaos small_db_engine nlohmann_json::nlohmann_json CURL::libcurl GTest::gtest)
+target_compile_definitions(chaos PRIVATE
+  SMALL_DB_NGINX_BINARY="${SMALL_DB_NGINX_BINARY}"
+  SMALL_DB_MODULE_FILE="${SMALL_DB_MODULE_FILE}")
 endif()

@@ -10,7 +10,8 @@ bool explains(DisturbanceKind kind, const Trouble& trouble) {
   switch (trouble.kind) {
     case Trouble::Kind::kNoAnswer:
       return kind == DisturbanceKind::kWorkerKill || kind == DisturbanceKind::kPower ||
-             (kind == DisturbanceKind::kReload && trouble.http2);
+             (trouble.http2 &&
+              (kind == DisturbanceKind::kReload || kind == DisturbanceKind::kFault));
     case Trouble::Kind::kUnavailable:
       return kind == DisturbanceKind::kFault || kind == DisturbanceKind::kPower;
     case Trouble::Kind::kWrong:

@@ -12,7 +12,8 @@ namespace small_db::testing {
 
 // Empty when the trouble is one that something done at its time explains:
 //   * no answer: a worker was killed, or everything; over HTTP/2 also a reload, whose GOAWAY may
-//     cross the first request of a connection;
+//     cross the first request of a connection, and a fault: a long body is refused before it is
+//     read, its stream then reset, and libcurl 7.88 takes that for an error of the stream;
 //   * 503 with Retry-After: the storage process faulted, or everything was killed.
 // Everything else is never to be seen.
 std::string judge(const Trouble& trouble, const std::vector<Disturbance>& disturbances);

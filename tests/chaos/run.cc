@@ -120,7 +120,8 @@ void ChaosRun::judge_notes() {
   }
   judge_history(history);
   const bool may_close_connections =
-      options_.mix.worker_kills + options_.mix.reloads + options_.mix.powers > 0;
+      options_.mix.worker_kills + options_.mix.reloads + options_.mix.powers + options_.mix.faults >
+      0;
   if (report_.sent_again > 0 && !may_close_connections) {
     violation(std::to_string(report_.sent_again) + " kept connections were closed under a request");
   }

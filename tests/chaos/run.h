@@ -14,12 +14,12 @@ struct ChaosOptions {
   double seconds = 10;
   uint64_t disturbances_max = 0;  // ends the run earlier; 0: no limit
   uint64_t seed = 1;
-  Mix mix;
+  Mix mix = {};
   int pause_ms_max = 100;  // between two disturbances
   int workers = 2;
   uint64_t memory_mib = 64;
   uint64_t prepared_keys = 0;  // in the store before the run
-  ClientsOptions clients;
+  ClientsOptions clients = {};
 };
 
 struct ChaosReport {

@@ -61,6 +61,7 @@ int find_free_port() {
   const std::string log = directory + "/error.log";
   std::vector<std::string> texts = {binary, "-p", directory, "-c", conf, "-e", log};
   texts.insert(texts.end(), more.begin(), more.end());
+  close_range(3, ~0u, 0);  // libcurl's sockets are not close-on-exec
   std::vector<char*> arguments;
   for (std::string& text : texts) arguments.push_back(text.data());
   arguments.push_back(nullptr);
