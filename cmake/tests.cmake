@@ -31,7 +31,12 @@ function(small_db_test NAME)
     PROPERTIES LABELS ${NAME} TIMEOUT ${ARG_TIMEOUT})
 endfunction()
 
-small_db_glob(engine_test_sources ROOTS tests/engine tests/sim SUFFIX "_test.cc")
+set(unmarked "")
+if(NOT SMALL_DB_KILL_POINTS)
+  set(unmarked "kill_points_test\\.cc$")
+endif()
+small_db_glob(engine_test_sources ROOTS tests/engine tests/sim SUFFIX "_test.cc"
+  EXCLUDE "${unmarked}")
 small_db_test(engine_tests SOURCES ${engine_test_sources} TIMEOUT 120
   LIBRARIES small_db_sim small_db_engine)
 

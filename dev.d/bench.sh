@@ -94,7 +94,7 @@ bench_pin() {
 bench_build() {
   install_packages build bench
   module_build >&2
-  build_preset release benches >&2
+  build_preset plain benches >&2
   bench_build_drop_body
 }
 
@@ -137,8 +137,8 @@ bench_version() { dpkg-query -W -f '${Version}' "$1"; }
 
 bench_table() {
   install_packages bench
-  build_preset release table_bench >&2
-  "$root/build/release/benches/table_bench" "$@"
+  build_preset plain table_bench >&2
+  "$root/build/plain/benches/table_bench" "$@"
 }
 
 bench_all() {

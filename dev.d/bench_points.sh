@@ -74,7 +74,7 @@ bench_program() {
   local directory output pin=$1 name=$2
   shift 2
   directory=$(mktemp -d "$bench_tmp/program.XXXXXX")
-  output=$("$pin" "$root/build/release/benches/$name" "$@" --seconds="$bench_seconds" \
+  output=$("$pin" "$root/build/plain/benches/$name" "$@" --seconds="$bench_seconds" \
     --directory="$directory") || die "$name failed"
   rm -rf "$directory"
   awk -F '\t' '

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "engine/base/kill_point.h"
 #include "engine/shm/completion_ring.h"
 
 namespace small_db {
@@ -79,7 +80,9 @@ Status Committer::finish(Batch& batch) {
   if (batch.has_frame()) {
     const LogFilePosition before = log_->position();
     status = append(batch);
+    SMALL_DB_KILL_POINT("commit: frame written");
     if (status.is_ok()) status = log_->sync();
+    SMALL_DB_KILL_POINT("commit: frame synced");
     if (status.is_ok()) publish(batch, before);
   }
   if (!status.is_ok()) revoke_commits(batch, Code::kOutcomeUnknown);
@@ -141,7 +144,9 @@ void Committer::complete(const Batch& batch) {
   }
   for (const Release& release : batch.releases) {
     const bool wanted = publish_completions(region_, release.slot, pending_[release.slot]);
+    SMALL_DB_KILL_POINT("commit: answers published");
     if (release.position != 0) release_submissions(region_, release.slot, release.position);
+    SMALL_DB_KILL_POINT("commit: ring given back");
     if (wanted) bells_.ring(release.slot);
     pending_[release.slot] = 0;
   }

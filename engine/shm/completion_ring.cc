@@ -3,6 +3,7 @@
 #include "engine/shm/completion_ring.h"
 
 #include "engine/base/assert.h"
+#include "engine/base/kill_point.h"
 #include "engine/shm/slot.h"
 
 namespace small_db {
@@ -31,6 +32,7 @@ bool put_completion(Region region, uint32_t index, uint32_t pending,
   const uint64_t head = slot.completion_head.load(std::memory_order_acquire);
   if (position - head >= ring.size()) return false;  // a head beyond the tail wraps, and is caught
   entry_at(ring, position) = completion;
+  SMALL_DB_KILL_POINT("completion: written");
   return true;
 }
 
@@ -39,6 +41,7 @@ bool publish_completions(Region region, uint32_t index, uint32_t count) noexcept
   const uint64_t tail = slot.completion_tail.load(std::memory_order_relaxed);
   // Pairs with the loads in take_completion (the entries) and want_bell (the bell).
   slot.completion_tail.store(tail + count, std::memory_order_seq_cst);
+  SMALL_DB_KILL_POINT("completion: published");
   // Pairs with want_bell's store. Loaded first: most of the time nobody sleeps, and the line stays
   // shared.
   return slot.wants_bell.load(std::memory_order_seq_cst) != 0 &&
@@ -53,6 +56,7 @@ std::optional<Completion> take_completion(Region region, uint32_t index) noexcep
   const uint64_t tail = slot.completion_tail.load(std::memory_order_acquire);
   if (unread(region, index, head, tail) == 0) return std::nullopt;
   const Completion completion = entry_at(region.completions(index), head);
+  SMALL_DB_KILL_POINT("completion: read");
   slot.completion_head.store(head + 1, std::memory_order_release);  // pairs with put_completion
   return completion;
 }
@@ -60,6 +64,7 @@ std::optional<Completion> take_completion(Region region, uint32_t index) noexcep
 bool want_bell(Region region, uint32_t index) noexcept {
   Slot& slot = region.slot(index);
   slot.wants_bell.store(1, std::memory_order_seq_cst);  // pairs with publish_completions' load
+  SMALL_DB_KILL_POINT("bell: wanted");
   const uint64_t head = slot.completion_head.load(std::memory_order_relaxed);
   // Pairs with publish_completions' store.
   const uint64_t tail = slot.completion_tail.load(std::memory_order_seq_cst);

@@ -1,6 +1,7 @@
 // The owner's doorbell over futex(2). The protocol is in doorbell.h.
 #include "engine/shm/doorbell.h"
 
+#include "engine/base/kill_point.h"
 #include "engine/platform/futex.h"
 
 namespace small_db {
@@ -11,6 +12,7 @@ void ring_doorbell(Region region) noexcept {
   if (header.owner_sleeps.fetch_add(0, std::memory_order_acq_rel) == 0) return;
   // Pairs with the loads in DoorbellWait's constructor and in the kernel.
   header.doorbell.fetch_add(1, std::memory_order_release);
+  SMALL_DB_KILL_POINT("doorbell: rung, nobody woken");
   futex_wake(header.doorbell, 1);
 }
 

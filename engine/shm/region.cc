@@ -12,6 +12,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/crc32c.h"
+#include "engine/base/kill_point.h"
 #include "engine/shm/slot.h"
 
 namespace small_db {
@@ -209,12 +210,14 @@ void Region::set_state(StoreState state, std::string_view reason) const noexcept
   // A former owner that died between its stores left an odd version: go on from there.
   const uint32_t writing = to.reason_version.load(std::memory_order_relaxed) | 1;
   to.reason_version.store(writing, std::memory_order_relaxed);
+  SMALL_DB_KILL_POINT("reason: half written");
   const std::string_view text = reason.substr(0, kReasonBytes - 1);
   for (size_t i = 0; i < text.size(); ++i) {
     to.reason[i].store(text[i], std::memory_order_release);  // pairs with reason()'s load
   }
   to.reason[text.size()].store(0, std::memory_order_release);
   to.reason_version.store(writing + 1, std::memory_order_release);  // pairs with reason()'s load
+  SMALL_DB_KILL_POINT("reason: written");
   // Pairs with the acquire load of whoever asks for the state before the reason.
   to.state.store(static_cast<uint32_t>(state), std::memory_order_release);
 }

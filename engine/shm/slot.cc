@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "engine/base/assert.h"
+#include "engine/base/kill_point.h"
 #include "engine/shm/doorbell.h"
 
 namespace small_db {
@@ -38,6 +39,7 @@ void zero_all_but_holder(Slot& slot) noexcept {
   slot.start_time.store(0, std::memory_order_relaxed);
   slot.wants_bell.store(0, std::memory_order_relaxed);
   slot.submission_tail.store(0, std::memory_order_relaxed);
+  SMALL_DB_KILL_POINT("slot: half zeroed");
   slot.submission_head.store(0, std::memory_order_relaxed);
   slot.completion_tail.store(0, std::memory_order_relaxed);
   slot.completion_head.store(0, std::memory_order_relaxed);
@@ -60,8 +62,10 @@ Result<ClaimedSlot> claim_slot(Region region) noexcept {
                                              std::memory_order_relaxed)) {
       continue;
     }
+    SMALL_DB_KILL_POINT("slot: claimed");
     // A process that dies before this is judged by its pid alone. Relaxed: the sweep reads 0 or it.
     slot.start_time.store(process_start_time(self.pid), std::memory_order_relaxed);
+    SMALL_DB_KILL_POINT("slot: start time told");
     ask_for_sweep(region);
     return ClaimedSlot{i, self};
   }
@@ -75,10 +79,12 @@ void release_slot(Region region, ClaimedSlot claimed) noexcept {
   // Release: what was read under the pin was read before. Pairs with the table's load of the pin.
   for (std::atomic<uint64_t>& pin : slot.pins) pin.store(0, std::memory_order_release);
   slot.wants_bell.store(0, std::memory_order_relaxed);
+  SMALL_DB_KILL_POINT("slot: pins let go");
   uint64_t expected = claimed.holder.pack();
   // Pairs with slot_abandoned's load: the holder's last accesses come before the zeroing.
   slot.holder.compare_exchange_strong(expected, SlotHolder{0, claimed.holder.incarnation}.pack(),
                                       std::memory_order_acq_rel, std::memory_order_relaxed);
+  SMALL_DB_KILL_POINT("slot: let go");
   ask_for_sweep(region);
 }
 
@@ -97,7 +103,9 @@ void free_slot(Region region, uint32_t index) noexcept {
   // its positions, nor one whose start time is forgotten and whose pid another process has by then.
   // An exchange, since a plain store would not keep the zeroing behind it.
   slot.holder.exchange(SlotHolder{0, holder.incarnation}.pack(), std::memory_order_acq_rel);
+  SMALL_DB_KILL_POINT("slot: leaving");
   zero_all_but_holder(slot);
+  SMALL_DB_KILL_POINT("slot: zeroed");
   slot.holder.store(0, std::memory_order_release);  // pairs with the claim's compare-and-swap
 }
 

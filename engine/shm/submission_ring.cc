@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "engine/base/assert.h"
+#include "engine/base/kill_point.h"
 
 namespace small_db {
 namespace {
@@ -108,10 +109,12 @@ void SubmissionProducer::publish(SubmissionKind kind, uint64_t sequence, uint64_
   const SubmissionHeader header{static_cast<uint32_t>(entry_bytes_),   kind, sequence, cookie,
                                 static_cast<uint32_t>(payload_bytes_), 0};
   store(ring_.data() + offset, header);
+  SMALL_DB_KILL_POINT("submission: written");
   tail_ += padding_bytes_ + entry_bytes_;
   entry_bytes_ = 0;
   // Pairs with the consumer's loads. Whether the owner wakes is ring_doorbell's business.
   slot_->submission_tail.store(tail_, std::memory_order_release);
+  SMALL_DB_KILL_POINT("submission: published");
 }
 
 SubmissionConsumer::SubmissionConsumer(Region region, uint32_t slot) noexcept

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/base/kill_point.h"
 #include "engine/recovery/data_directory.h"
 
 namespace small_db {
@@ -200,6 +201,7 @@ Status Checkpointer::pin_newest() {
   if (!snapshot.is_ok()) return snapshot.status();
   walk_->snapshot.emplace(std::move(snapshot).value());
   walk_->cursor.emplace(walk_->snapshot->cursor());
+  SMALL_DB_KILL_POINT("checkpoint: state pinned");
   return Status::ok();
 }
 

@@ -2,6 +2,7 @@
 // for it.
 #include <algorithm>
 
+#include "engine/base/kill_point.h"
 #include "engine/store/store.h"
 
 namespace small_db {
@@ -29,6 +30,7 @@ void Store::switch_log() {
   const bool heals = failed_.load(std::memory_order_acquire);
   Status status = heals ? Status::ok() : committer_.write_seal_frame();
   const bool untouched = status.code() == Code::kNoDiskSpace;
+  SMALL_DB_KILL_POINT("switch: log sealed");
   if (status.is_ok()) status = start_next_log(*next, heals);
   // A log that is sealed takes no more: without the next one writing ends here.
   if (!status.is_ok() && !untouched) note_failure(status);
@@ -49,6 +51,7 @@ Status Store::start_next_log(LogEnd next, bool heals) {
   if (!log.is_ok()) return log.status();
   set_log(std::move(log).value());
   if (heals) clear_failure();
+  SMALL_DB_KILL_POINT("switch: next log started");
   committer_.publish_log_position();
   return Status::ok();
 }

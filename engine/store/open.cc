@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/base/kill_point.h"
 #include "engine/checkpoint/loader.h"
 #include "engine/shm/doorbell.h"
 #include "engine/store/store.h"
@@ -75,10 +76,12 @@ Status Store::open() {
   RegionHeader& header = region_.header();
   header.owner_epoch.fetch_add(1, std::memory_order_relaxed);
   header.owner_pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
+  SMALL_DB_KILL_POINT("open: owner announced");
   // An owner that was killed leaves a published state as whole as one that let go; one that died by
   // a fault of its own may have written anything anywhere.
   const bool trusted = header.distrust.exchange(0, std::memory_order_acquire) == 0;
   sweep_dead_slots(region_);
+  SMALL_DB_KILL_POINT("open: slots swept");
   if (trusted && header.published_root.load(std::memory_order_acquire) != 0) {
     const Status status = take_over();
     if (status.is_ok()) return status;
@@ -90,6 +93,7 @@ Status Store::open() {
 
 Status Store::take_over() {
   SMALL_DB_RETURN_IF_ERROR(table_.adopt());
+  SMALL_DB_KILL_POINT("open: table adopted");
   const Root root = *table_.published();
   TailStart from;
   from.position = {root.log.generation, root.log.frame_offset, root.log.end_offset, root.log.chain};
@@ -193,10 +197,12 @@ Status Store::start(const Recovered& recovered) {
   const LogPosition here = root_position(recovered.log.position, recovered.last_revision);
   const BlockRef root =
       table_.seal_batch(recovered.last_revision, epoch, log_floor(recovered.recent).value_or(here));
+  SMALL_DB_KILL_POINT("open: root sealed");
   publish_root(region_, root);
   committer_.start(log_.get(), recovered.last_revision, epoch, recovered.recent);
   region_.header().progress_permille.store(1000, std::memory_order_relaxed);
   region_.set_state(StoreState::kServing, "");
+  SMALL_DB_KILL_POINT("open: serving, bells not rung");
   // The former owner may have died between taking a wish for the bell and ringing it.
   for (uint32_t slot = 0; slot < region_.slot_count(); ++slot) {
     if (slot_holder(region_, slot).is_held()) environment_.bells.ring(slot);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/base/kill_point.h"
+
 namespace small_db {
 namespace {
 
@@ -120,6 +122,7 @@ void Store::let_go() {
   answer_checkpoint_waiters(Code::kOutcomeUnknown);
   if (has_work()) finish(seal());
   write_idle_frame();
+  SMALL_DB_KILL_POINT("owner: about to let go");
   region_.header().owner_pid.store(0, std::memory_order_release);
 }
 

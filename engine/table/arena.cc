@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "engine/base/kill_point.h"
+
 namespace small_db {
 namespace {
 
@@ -145,6 +147,7 @@ void Arena::insert_run(uint32_t granule, uint32_t granules) noexcept {
   const uint32_t next = bins_[bin];
   *run_at(granule) = {granules, next, 0};
   store(base_ + (uint64_t{granule} + granules) * kGranuleBytes - sizeof(uint32_t), granules);
+  SMALL_DB_KILL_POINT("arena: run half inserted");
   if (next != 0) run_at(next)->previous = granule;
   bins_[bin] = granule;
   bins_used_[bin / 64] |= uint64_t{1} << (bin % 64);

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "engine/base/kill_point.h"
+
 namespace small_db {
 
 BatchMemory::BatchMemory(Arena& arena, ArenaView view, Reclaimer& reclaimer)
@@ -36,6 +38,7 @@ Node* BatchMemory::copy_node(const Node& node, BlockRef* ref) {
   *ref = take(kNodeBytes);
   auto* copy = reinterpret_cast<Node*>(view_.at(*ref).data());
   std::memcpy(copy, &node, sizeof(Node));
+  SMALL_DB_KILL_POINT("node: copied under the old birth");
   copy->birth = batch_;
   retire_node(old, node);
   return copy;

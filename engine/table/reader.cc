@@ -3,6 +3,8 @@
 #include <bit>
 #include <utility>
 
+#include "engine/base/kill_point.h"
+
 namespace small_db {
 
 SlotPins::SlotPins(Region region, uint32_t slot) noexcept
@@ -21,10 +23,12 @@ Result<Snapshot> Snapshot::take(SlotPins& pins) noexcept {
     // The store and the load after it must not change places: both are in the one order of
     // sequentially consistent operations, as are publish_root's store and the reclaimer's loads.
     pin.store(word);
+    SMALL_DB_KILL_POINT("snapshot: pinned, not confirmed");
     const uint64_t now = published.load();
     if (now == word) break;
     word = now;
   }
+  SMALL_DB_KILL_POINT("snapshot: pinned");
   if (word == 0) return Status(Code::kUnavailable, "snapshot: nothing is published");
 
   snapshot.arena_ = ArenaView(pins.region_.arena());

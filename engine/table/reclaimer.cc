@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/kill_point.h"
 #include "engine/shm/slot.h"
 
 namespace small_db {
@@ -91,6 +92,7 @@ void Reclaimer::drop_roots(uint64_t published) {
   for (const LiveRoot& root : roots_) {
     if (is_dead(root)) break_seal(root.ref);
   }
+  SMALL_DB_KILL_POINT("root: seals broken");
   // This process may be killed at any instruction: what was stored before it counts for the next
   // owner. So only the compiler must keep the order.
   std::atomic_signal_fence(std::memory_order_release);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/base/kill_point.h"
+
 namespace small_db {
 namespace {
 
@@ -30,6 +32,7 @@ Result<BlockRef> RecordWriter::allocate(const RecordView& prefix, uint32_t value
   if (block.is_null()) block = allocate_in_extents(prefix_bytes, value_bytes);
   if (block.is_null()) return Status(Code::kNoMemory, "table: record");
   std::byte* bytes = view_.at(block).data();
+  SMALL_DB_KILL_POINT("record: allocated");
   encode_record_prefix(prefix, value_bytes, bytes);
   if (block.has_extents()) bytes[kFlagsOffset] |= std::byte{kRecordFlagExtents};
   return block;

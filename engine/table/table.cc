@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "engine/base/kill_point.h"
 #include "engine/table/adoption.h"
 #include "engine/table/tree_writer.h"
 
@@ -185,6 +186,7 @@ BlockRef Table::seal_batch(uint64_t last_revision, uint64_t epoch, const LogPosi
   block->root.data_bytes = data_bytes_;
   block->root.epoch = epoch;
   block->root.log = log;
+  SMALL_DB_KILL_POINT("root: half written");
   block->batch = memory_.batch();
   block->seal = root_seal(ref);
   batch_is_open_ = false;
@@ -230,8 +232,10 @@ void publish_root(Region region, BlockRef root) noexcept {
   RegionHeader& header = region.header();
   header.keys.store(block->root.keys, std::memory_order_relaxed);
   header.revision.store(block->root.revision, std::memory_order_relaxed);
+  SMALL_DB_KILL_POINT("publish: counters stored");
   // Sequentially consistent, see reader.h; and releases the batch's stores to the readers.
   header.published_root.store(root.word());
+  SMALL_DB_KILL_POINT("publish: root stored");
 }
 
 }  // namespace small_db

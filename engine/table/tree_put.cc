@@ -1,4 +1,5 @@
 // Puts into a tree, and the splits that they need.
+#include "engine/base/kill_point.h"
 #include "engine/table/tree_path.h"
 #include "engine/table/tree_writer.h"
 
@@ -97,6 +98,7 @@ Status Put::insert_and_split() {
   const Fences fences = path_.fences(depth);
   const Bytes middle = right_key.first(shared + 1);
   SMALL_DB_RETURN_IF_ERROR(entries.write(*path_.leaf().node, {fences.low, middle}, 0, cut));
+  SMALL_DB_KILL_POINT("node: leaf half split");
   SMALL_DB_RETURN_IF_ERROR(
       entries.write(*right_node, {middle, fences.high}, cut, entries.count() - cut));
   return add_sibling(depth, right);
