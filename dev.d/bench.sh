@@ -39,10 +39,13 @@ bench_usage() {
   cat <<'END'
 usage: ./dev bench [--quick] [--points REGEX]
        ./dev bench --table [ARGUMENTS]
+       ./dev bench --storage [ARGUMENTS]
 
   --quick         1 second per point, not 5
   --points REGEX  only the points whose names match (get-64, put-1, raw-sync, engine-put-4x64 …)
   --table         the engine's table alone, by Google Benchmark, which gets the ARGUMENTS
+  --storage       checkpoints under load, loading and replay, the engine alone; the ARGUMENTS go to both
+                  programs: --keys=N, --rounds=N, …
 
 Environment: BENCH_ROUNDS (3), BENCH_DIR (where the data lies; build/bench/data).
 The report goes to standard output and build/bench/report.md, raw numbers to build/bench/raw.tsv.
@@ -78,7 +81,7 @@ bench_enter() {
 }
 
 bench_leave() {
-  bench_stop_servers
+  [ "$(type -t bench_stop_servers)" != function ] || bench_stop_servers
   rm -rf "$bench_tmp"
 }
 
@@ -145,6 +148,11 @@ bench_all() {
   if [ "${1:-}" = --table ]; then
     shift
     bench_table "$@"
+  elif [ "${1:-}" = --storage ]; then
+    shift
+    # shellcheck source=/dev/null
+    . "$root/dev.d/bench_storage.sh"
+    bench_storage "$@"
   else
     bench_compare "$@"
   fi
