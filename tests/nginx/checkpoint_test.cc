@@ -169,6 +169,33 @@ TEST(Checkpoint, IsMadeWhenTheLogHasGrown) {
   EXPECT_EQ(value_in(again.get("/v1/kv/big")).size(), 100'000u);
 }
 
+uint64_t bytes_in(const std::string& directory) {
+  uint64_t bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    std::error_code gone;  // removed since it was listed
+    const uint64_t size = entry.file_size(gone);
+    if (!gone) bytes += size;
+  }
+  return bytes;
+}
+
+// 120 MB are written; two logs of 4 MB with 16 MiB prepared ahead, and two small checkpoints stay.
+TEST(Checkpoint, KeepsTheDiskBoundedWhileFewKeysAreOverwritten) {
+  constexpr uint64_t kBound = 64 << 20;
+  NginxServer server({.store_lines = "checkpoint interval=0 log_size=4m;\n"});
+  server.start();
+  HttpClient client(server.port());
+  uint64_t most = 0;
+  for (int i = 0; i < 1200; i++) {
+    const std::string value(100'000, static_cast<char>('a' + i % 26));
+    expect_ok(client.put("/v1/kv/key" + std::to_string(i % 5), base64_envelope(value)));
+    most = std::max(most, bytes_in(server.data_directory()));
+  }
+  EXPECT_LT(most, kBound);
+  EXPECT_TRUE(poll_until([&] { return bytes_in(server.data_directory()) < kBound; }));
+  EXPECT_GE(version_of(server), 5u);
+}
+
 TEST(Checkpoint, IsMadeAfterSoManyUpdates) {
   NginxServer server({.store_lines = "checkpoint interval=0 log_size=0 updates=50;\n"});
   server.start();
