@@ -52,7 +52,8 @@ TEST_F(FallbackTest, RefusesWhenTheLogOfTheGenerationInForceIsMissing) {
 TEST_F(FallbackTest, RefusesWhenThatLogHasLostItsStart) {
   const std::string zeros(kSectorBytes, '\0');
   only_switched_.poke("logfile.1", kLogHeaderBytes, as_bytes(zeros));
-  EXPECT_EQ(refusal(only_switched_).find("logfile.1"), 0u) << refusal(only_switched_);
+  EXPECT_EQ(refusal(only_switched_).find("logfile.1: The log's first frame"), 0u)
+      << refusal(only_switched_);
 }
 
 }  // namespace
