@@ -133,7 +133,10 @@ std::string check_configuration(const std::string& directory, const std::string&
   return read_file(directory + "/output");
 }
 
-NginxServer::NginxServer(NginxOptions options) : options_(std::move(options)) {}
+// Orphans become this process's children: a daemon, what a killed master leaves, a new binary.
+NginxServer::NginxServer(NginxOptions options) : options_(std::move(options)) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
 
 NginxServer::~NginxServer() {
   stop();
@@ -143,7 +146,7 @@ NginxServer::~NginxServer() {
 void NginxServer::write_configuration() {
   std::ostringstream conf;
   conf << "load_module " << module_file() << ";\n"
-       << user_line() << "daemon off;\n"
+       << user_line() << "daemon " << (options_.daemon ? "on" : "off") << ";\n"
        << "master_process " << (options_.master_process ? "on" : "off") << ";\n"
        << "worker_processes " << options_.workers << ";\n"
        << "pid " << directory() << "/nginx.pid;\n"
@@ -153,14 +156,14 @@ void NginxServer::write_configuration() {
        << "http {\n"
        << "  access_log off;\n"
        << "  client_max_body_size 512m;\n"
-       << temp_paths(directory()) << "  small_db_store main {\n"
+       << temp_paths(directory()) << "  small_db_store " << options_.store_name << " {\n"
        << "    dir " << data_directory() << ";\n"
        << "    memory " << options_.memory << ";\n"
        << options_.store_lines << "  }\n"
        << options_.http_lines << "  server {\n"
        << "    listen 127.0.0.1:" << port_ << ";\n"
        << "    listen 127.0.0.1:" << http2_port_ << " http2;\n"
-       << "    location /v1/ {\n      small_db main;\n"
+       << "    location /v1/ {\n      small_db " << options_.store_name << ";\n"
        << options_.location_lines << "    }\n"
        << "    location = /static { return 200 \"static\\n\"; }\n"
        << options_.server_lines << "  }\n}\n";
@@ -184,6 +187,7 @@ void NginxServer::launch() {
     }
     write_configuration();
     master_ = spawn_nginx(directory());
+    if (options_.daemon) await_daemon();
     const bool answers = poll_until(
         [this] { return has_exited() || HttpClient(port_).get("/static").status == 200; });
     if (answers && master_ > 0) return;
@@ -191,6 +195,40 @@ void NginxServer::launch() {
     if (output.find("Address already in use") == std::string::npos) break;
   }
   ADD_FAILURE() << "nginx does not start: " << read_file(directory() + "/output") << error_log();
+}
+
+bool NginxServer::try_start_again() {
+  write_configuration();
+  master_ = spawn_nginx(directory());
+  // Somebody else may answer on the port: only its pid file tells that it runs.
+  const auto runs = [this] {
+    return std::atoi(read_file(directory() + "/nginx.pid").c_str()) == master_;
+  };
+  return poll_until([&] { return has_exited() || runs(); }) && master_ > 0;
+}
+
+// The process that was started ends when the daemon has written its pid.
+void NginxServer::await_daemon() {
+  int status = 0;
+  waitpid(master_, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    master_ = -1;
+    return;
+  }
+  follow_pid_file();
+}
+
+pid_t NginxServer::follow_pid_file() {
+  master_ = std::atoi(read_file(directory() + "/nginx.pid").c_str());
+  return master_;
+}
+
+std::vector<pid_t> NginxServer::kill_master() {
+  const std::vector<pid_t> children = children_of(master_);
+  kill(master_, SIGKILL);
+  waitpid(master_, nullptr, 0);
+  master_ = -1;
+  return children;
 }
 
 void NginxServer::start(Until until) {

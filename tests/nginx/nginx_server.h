@@ -19,9 +19,11 @@ struct NginxOptions {
   int workers = 1;
   int connections = 512;  // of a worker
   bool master_process = true;
+  bool daemon = false;
+  std::string store_name = "main";
   std::string memory = "16m";
-  std::string data_directory = "";  // of store main; empty: within the server's directory
-  std::string store_lines = "";     // within small_db_store main
+  std::string data_directory = "";  // of the store; empty: within the server's directory
+  std::string store_lines = "";     // within small_db_store
   std::string main_lines = "";      // before events
   std::string events_lines = "";    // within events
   std::string http_lines = "";      // within http, before the server
@@ -71,6 +73,12 @@ class NginxServer {
   // Writes the configuration anew, sends HUP, and waits until only new workers take connections.
   void reload();
   void reload(NginxOptions options);
+  // Starts nginx on the same ports once. False: it ends by itself.
+  bool try_start_again();
+  // SIGKILL to the master alone. The children that it leaves behind, which are the caller's now.
+  std::vector<pid_t> kill_master();
+  // The master in nginx.pid, and from now on this server's. REQUIRES: it descends from the former.
+  pid_t follow_pid_file();
 
   // Declares a text that lines [alert], [emerg] or [crit] of this test may hold.
   void allow_log(std::string text) { allowed_.push_back(std::move(text)); }
@@ -93,6 +101,7 @@ class NginxServer {
  private:
   void write_configuration();
   void launch();
+  void await_daemon();
   bool has_exited();
   void check_log() const;
 
