@@ -4,6 +4,7 @@
 #include <string>
 
 #include "ngx_module/api/response_body.h"
+#include "ngx_module/nginx.h"
 
 namespace small_db {
 namespace {
@@ -15,6 +16,9 @@ std::string state_detail(const Region& region) {
   if (state == StoreState::kLoading) {
     const uint32_t permille = region.header().progress_permille.load(std::memory_order_relaxed);
     detail += ", " + std::to_string(permille / 10) + " % done";
+  }
+  if (state == StoreState::kHandedOver) {
+    detail += ": its directory has another owner, or nginx is about to end; nothing was changed";
   }
   const std::string reason = region.reason();
   if (!reason.empty() && state != StoreState::kServing) detail += ": " + reason;
@@ -78,6 +82,12 @@ StoreState told_state(const Region& region) noexcept {
 std::optional<Problem> why_no_reads(const Region& region) noexcept {
   const StoreState state = told_state(region);
   if (state == StoreState::kServing || state == StoreState::kReadOnly) return std::nullopt;
+  // A worker that drains reads on from what the last owner left. One that is to stay waits for the
+  // next owner: somebody else may have written meanwhile.
+  if (state == StoreState::kHandedOver && ngx_exiting != 0 &&
+      region.header().published_root.load(std::memory_order_acquire) != 0) {
+    return std::nullopt;
+  }
   return refusal(region, Code::kUnavailable);
 }
 

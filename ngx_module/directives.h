@@ -24,6 +24,7 @@ struct StoreConf {
   ngx_shm_zone_t* zone;       // its data is this StoreConf
   ngx_path_t* path;           // its data is this StoreConf
   Region region;              // set by the zone's init, before any fork
+  uint32_t configuration;     // the region's, by init_module, before any fork
 };
 
 struct MainConf {

@@ -30,10 +30,12 @@ using Deadline = std::chrono::steady_clock::time_point;
 struct RunningStorage {
   explicit RunningStorage(const StoreConf& store)
       : region(store.region),
+        configuration(store.configuration),
         log(new NginxEventLog(ngx_cycle->log, text_of(store.name))),
         worker(store.region, std::string(text_of(store.dir)), store.options, worker_bells(), *log) {
   }
   Region region;
+  const uint32_t configuration;  // that this process runs under
   // Never freed: a thread that waits in the kernel for the directory's lock outlives its worker.
   NginxEventLog* log;
   StorageWorker worker;
@@ -56,6 +58,11 @@ void wait_for_end_of(uint32_t pid, Deadline deadline) noexcept {
   close(descriptor);
 }
 
+uint32_t configuration_of(const RunningStorage& storage) noexcept {
+  // Pairs with the master's stores in init_module.
+  return storage.region.header().configuration.load(std::memory_order_acquire);
+}
+
 // nginx tells its workers and this process to quit in the same moment; the requests that the
 // workers then still end need an answer. After a reload the next owner gives it, and the store is
 // not ours any more.
@@ -72,15 +79,28 @@ void wait_for_workers() noexcept {
   }
 }
 
+// The end of this process. What becomes of a region is known from its configuration: after a reload
+// it has another owner, or a reload has dropped it (the directory's next owner, if there is one,
+// waits for the lock and loads it into other memory), or all of nginx quits.
+void end_storage() noexcept {
+  using Ending = StorageWorker::Ending;
+  for (const auto& storage : running()) {
+    if (configuration_of(*storage) == kNoConfiguration) storage->worker.stop(Ending::kForGood);
+  }
+  wait_for_workers();
+  for (const auto& storage : running()) {
+    const bool has_heir = configuration_of(*storage) != storage->configuration;
+    storage->worker.stop(has_heir ? Ending::kSuccession : Ending::kForGood);
+  }
+  running().clear();
+}
+
 // nginx calls it in the cache manager process alone, in that process's main thread.
 ngx_msec_t manage_store(void* data) noexcept {
   static bool registered = false;
   if (!registered) {
     registered = true;
-    std::atexit([]() noexcept {
-      wait_for_workers();
-      stop_all_storage();
-    });
+    std::atexit([]() noexcept { end_storage(); });
   }
   return start_storage(static_cast<StoreConf*>(data)) ? kNothingToDoMs : kTryAgainMs;
 }

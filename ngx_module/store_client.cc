@@ -37,13 +37,23 @@ bool StoreClient::can_go_on(const WriteOutcome& outcome) noexcept {
   return outcome.code == Code::kUnavailable && submit(outcome.cookie).is_ok();
 }
 
+// A store in such a state answers nobody any more. One that is refused died before, maybe between
+// a commit and its answers.
+void StoreClient::give_up(StoreState state) noexcept {
+  if (state == StoreState::kHandedOver) end_waits(*client_, Code::kUnavailable);
+  if (state == StoreState::kRefused) end_waits(*client_, Code::kOutcomeUnknown);
+}
+
 void StoreClient::drain() noexcept {
   WriteOutcome outcome;
   do {
+    // Before the outcomes: those that were given before the state was entered count.
+    const StoreState state = client_->state();
     while (client_->poll(&outcome)) {
       if (!can_go_on(outcome)) answer_wait(outcome);
     }
     submit_queued();
+    give_up(state);
   } while (!client_->prepare_sleep());
 }
 

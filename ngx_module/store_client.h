@@ -22,6 +22,11 @@ class StoreClient {
   // True when a request should be refused before its body is read.
   bool is_full() const noexcept { return queue_.size() >= kQueueMax; }
 
+  // True when requests in its rings were given up: nobody will ever answer them.
+  bool is_abandoned() const noexcept {
+    return client_->state() == StoreState::kHandedOver && client_->in_flight() != 0;
+  }
+
   // Submits the request that waits under `cookie`, now or as soon as there is room. Errors: as of
   // Client::put; kOverloaded when too many wait already. Nothing was submitted then.
   Status submit(uint64_t cookie) noexcept;
@@ -34,6 +39,7 @@ class StoreClient {
   static constexpr size_t kQueueMax = 1024;
 
   void submit_queued() noexcept;
+  void give_up(StoreState state) noexcept;
   // Submits the request once more when its outcome says that nothing was done and the store serves
   // again. False: the outcome is what its client gets.
   bool can_go_on(const WriteOutcome& outcome) noexcept;

@@ -141,6 +141,16 @@ void answer_wait(const WriteOutcome& outcome) noexcept {
   if (wait != nullptr) finish(wait, outcome.code);
 }
 
+void end_waits(const Client& client, Code code) noexcept {
+  // By index: an answer may run what opens new waits.
+  for (size_t i = 0; i < table().all().size(); ++i) {
+    Wait* wait = table().all()[i];
+    if (wait->cookie == 0 || wait->client != &client) continue;
+    wait->client->cancel(wait->cookie);
+    finish(wait, code);
+  }
+}
+
 void abort_waits() noexcept {
   // By index: an answer may run what opens new waits.
   for (size_t i = 0; i < table().all().size(); ++i) {

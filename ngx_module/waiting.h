@@ -46,6 +46,9 @@ void cancel_wait(uint64_t cookie) noexcept;
 // free.
 void answer_wait(const WriteOutcome& outcome) noexcept;
 
+// Answers every request that waits for an outcome from `client`, which will not come.
+void end_waits(const Client& client, Code code) noexcept;
+
 // Answers every request that waits with "outcome unknown".
 void abort_waits() noexcept;
 

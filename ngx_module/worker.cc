@@ -1,5 +1,6 @@
 #include "ngx_module/worker.h"
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <vector>
@@ -14,8 +15,8 @@ namespace {
 // A store as this process uses it. The region tells which one it is: configurations come and go
 // with reloads, a region stays.
 struct Attachment {
-  const RegionHeader* region;
-  std::unique_ptr<StoreClient> client;
+  Region region;
+  std::unique_ptr<StoreClient> client;  // nullptr: it was given up, and no slot was free
 };
 
 enum class ProcessState : uint8_t {
@@ -35,18 +36,35 @@ std::vector<Attachment>& attachments() noexcept {
   return *list;
 }
 
+bool has_bells() noexcept { return (ngx_event_flags & NGX_USE_CLEAR_EVENT) != 0; }
+
+void renew(Attachment* attachment) noexcept;
+
 void drain_all() noexcept {
-  for (const Attachment& attachment : attachments()) attachment.client->drain();
+  for (Attachment& attachment : attachments()) {
+    if (attachment.client == nullptr) continue;
+    attachment.client->drain();
+    if (attachment.client->is_abandoned()) renew(&attachment);
+  }
 }
 
 void hear_bell(ngx_event_t*) noexcept { drain_all(); }
+
+// Lets the slot go with the requests in its rings: they were answered "not done", and an owner that
+// takes the region over after all (a master whose binary was to be replaced has been told to go on)
+// must not find them. Reads need a slot.
+void renew(Attachment* attachment) noexcept {
+  attachment->client.reset();
+  Result<std::unique_ptr<Client>> client = Client::attach(attachment->region);
+  if (!client.is_ok()) return;
+  if (has_bells() && listen_to_bell(client.value()->slot(), hear_bell) != NGX_OK) return;
+  attachment->client.reset(new (std::nothrow) StoreClient(std::move(client).value()));
+}
 
 void poll_outcomes(ngx_event_t*) noexcept {
   drain_all();
   expect_outcomes();
 }
-
-bool has_bells() noexcept { return (ngx_event_flags & NGX_USE_CLEAR_EVENT) != 0; }
 
 // An nginx of the same version and signature may have other structures: Debian's has one bit more
 // in ngx_connection_t, and a module built for the other reads `reusable` as `close`. nginx itself
@@ -76,7 +94,7 @@ StoreClient* make_attachment(const StoreConf& store) noexcept {
       return nullptr;
     }
     attachments().push_back(
-        {&store.region.header(), std::make_unique<StoreClient>(std::move(client).value())});
+        {store.region, std::make_unique<StoreClient>(std::move(client).value())});
     return attachments().back().client.get();
   } catch (const std::bad_alloc&) {
     return nullptr;
@@ -99,10 +117,44 @@ void let_stores_go() noexcept {
   attachments().clear();
 }
 
+bool has_this_module(const ngx_cycle_t* cycle) noexcept {
+  if (cycle == nullptr || cycle->conf_ctx == nullptr) return false;
+  for (size_t i = 0; cycle->modules[i] != nullptr; ++i) {
+    if (cycle->modules[i] == &ngx_http_small_db_module) return true;
+  }
+  return false;
+}
+
+bool uses(std::span<StoreConf* const> stores, const Region& region) noexcept {
+  return std::any_of(stores.begin(), stores.end(), [&](const StoreConf* store) {
+    return &store->region.header() == &region.header();
+  });
+}
+
+// Tells each region whether the configuration that is now in force goes on with it.
+void tell_regions(const ngx_cycle_t* cycle) noexcept {
+  const std::span<StoreConf*> stores = stores_of(cycle);
+  if (has_this_module(cycle->old_cycle)) {
+    for (StoreConf* former : stores_of(cycle->old_cycle)) {
+      if (uses(stores, former->region)) continue;
+      former->region.header().configuration.store(kNoConfiguration, std::memory_order_release);
+    }
+  }
+  for (StoreConf* store : stores) {
+    std::atomic<uint32_t>& number = store->region.header().configuration;
+    store->configuration = number.fetch_add(1, std::memory_order_acq_rel) + 1;
+  }
+}
+
 }  // namespace
 
+// nginx calls it when nothing can make a reload fail any more, and before it unmaps what the new
+// configuration lacks.
 ngx_int_t init_module(ngx_cycle_t* cycle) noexcept {
-  if (process_state != ProcessState::kActive) return NGX_OK;
+  if (process_state != ProcessState::kActive) {
+    tell_regions(cycle);
+    return NGX_OK;
+  }
   // A reload with `master_process off`, after which nginx itself serves no connection any more; it
   // is about to unmap the zones that the new configuration lacks.
   ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
@@ -141,7 +193,7 @@ void exit_process(ngx_cycle_t*) noexcept {
 StoreClient* client_of(const StoreConf& store) noexcept {
   if (process_state != ProcessState::kActive) return nullptr;
   for (const Attachment& attachment : attachments()) {
-    if (attachment.region == &store.region.header()) return attachment.client.get();
+    if (&attachment.region.header() == &store.region.header()) return attachment.client.get();
   }
   // A former cycle's region may be unmapped by now.
   return store.cycle == ngx_cycle ? attach(store) : nullptr;

@@ -27,7 +27,8 @@
 namespace small_db {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552424d5353;  // "SSMBREG1"
-inline constexpr uint32_t kRegionLayoutVersion = 2;
+inline constexpr uint32_t kRegionLayoutVersion = 3;
+inline constexpr uint32_t kNoConfiguration = UINT32_MAX;
 
 // What the store's clients are told. Written by the owner alone.
 enum class StoreState : uint32_t {
@@ -36,7 +37,8 @@ enum class StoreState : uint32_t {
   kServing,       // reads and writes
   kReadOnly,      // reads only: the log has failed, and no new generation is complete yet
   kRefused,       // neither: the files contradict themselves; the reason says which and where
-  kHandedOver,    // the owner let go for good: another region serves this directory now
+  kHandedOver,    // the owner let go for good: what is still in the rings was not done, and only
+                  // clients that are about to go read on from what it left
 };
 
 inline constexpr uint32_t kSubmissionBytesMin = 16 * kKiB;
@@ -84,6 +86,9 @@ struct RegionHeader {
   std::atomic<uint32_t> handover_wanted;   // pid of a process that waits for the lock, 0 for none
   std::atomic<uint32_t> sweep_wanted;      // 1: a slot was claimed or let go: sweep
   std::atomic<uint32_t> next_incarnation;  // +1 by each claim of a slot
+  // Number of the configuration that uses the region: +1 by nginx's master at each reload that
+  // keeps it, kNoConfiguration at one that does not.
+  std::atomic<uint32_t> configuration;
 
   // Counters for status and tests; relaxed, written by the owner.
   alignas(64) std::atomic<uint64_t> commits;  // frames written
@@ -93,7 +98,7 @@ struct RegionHeader {
   std::atomic<uint64_t> arena_used_bytes;
   std::atomic<uint64_t> arena_free_bytes;
   std::atomic<uint64_t> keys;
-  std::atomic<uint64_t> revision;  // last published
+  std::atomic<uint64_t> revision;         // last published
   std::atomic<uint64_t> generation;       // of the active log
   std::atomic<uint64_t> log_failures;     // times that the active log failed
   std::atomic<uint32_t> disk_full;        // 1: no space for more log, so that puts are refused

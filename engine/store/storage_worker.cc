@@ -14,6 +14,7 @@
 
 #include "engine/platform/posix_file_system.h"
 #include "engine/shm/doorbell.h"
+#include "engine/shm/slot.h"
 #include "engine/store/fault_guard.h"
 #include "engine/store/store.h"
 
@@ -67,7 +68,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
         log_(log) {}
 
   void start();
-  void stop();
+  void stop(Ending ending);
 
  private:
   // starting ──▶ waiting ──▶ owning: the commit thread waits for the lock; it has the lock
@@ -89,6 +90,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void rest_from_checkpoint(std::unique_lock<std::mutex>& lock, uint64_t step_us);
   void end_helpers();
   void refuse(const Status& status);
+  void wake_clients();
   bool must_let_go() const;
   bool sync_is_idle() const { return !sync_busy_.load(std::memory_order_acquire); }
 
@@ -99,6 +101,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   EventLog& log_;
 
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> for_good_{false};  // read by the commit thread after stopping_
   std::thread commit_;
 
   std::unique_ptr<PosixDirectory> directory_;
@@ -129,9 +132,9 @@ StorageWorker::~StorageWorker() { stop(); }
 
 void StorageWorker::start() { threads_->start(); }
 
-void StorageWorker::stop() {
+void StorageWorker::stop(Ending ending) {
   if (threads_ == nullptr) return;
-  threads_->stop();
+  threads_->stop(ending);
   threads_.reset();
 }
 
@@ -140,8 +143,9 @@ void StorageWorker::Threads::start() {
   commit_ = std::thread([self = shared_from_this()] { self->run_commit(); });
 }
 
-void StorageWorker::Threads::stop() {
+void StorageWorker::Threads::stop(Ending ending) {
   if (!commit_.joinable()) return;
+  for_good_.store(ending == Ending::kForGood, std::memory_order_relaxed);
   stopping_.store(true, std::memory_order_seq_cst);
   {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -186,7 +190,10 @@ void StorageWorker::Threads::own() {
   store_ = std::make_unique<Store>(
       region_, StoreEnvironment{*directory_, system_clock(), bells_, log_}, options_);
   guard_against_faults(region_);
-  if (!store_->open().is_ok()) return end_guard(region_);
+  if (!store_->open().is_ok()) {
+    wake_clients();  // what they wait for will not come
+    return end_guard(region_);
+  }
   sync_ = std::thread([this] { run_sync(); });
   prepare_ = std::thread([this] { run_prepare(); });
   checkpoint_ = std::thread([this] { run_checkpoints(); });
@@ -194,7 +201,19 @@ void StorageWorker::Threads::own() {
   end_helpers();
   store_->abandon_checkpoint();
   store_->let_go();
+  if (stopping_.load(std::memory_order_seq_cst) && for_good_.load(std::memory_order_relaxed)) {
+    // All that was read from the rings has its answer there: a client that sees this state, then
+    // looks for answers and finds none, knows that its request was not read.
+    region_.set_state(StoreState::kHandedOver, "");
+    wake_clients();
+  }
   end_guard(region_);
+}
+
+void StorageWorker::Threads::wake_clients() {
+  for (uint32_t slot = 0; slot < region_.slot_count(); ++slot) {
+    if (slot_holder(region_, slot).is_held()) bells_.ring(slot);
+  }
 }
 
 bool StorageWorker::Threads::must_let_go() const {

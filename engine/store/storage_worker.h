@@ -26,10 +26,13 @@ class StorageWorker {
   // in an exit.
   void start();
 
+  enum class Ending : uint8_t {
+    kSuccession,  // requests that are still in the rings stay there for the next owner
+    kForGood,     // there will be none: the region's state says so, and every client is woken
+  };
   // Finishes the batch at hand, seals the log, lets the region and the lock go, joins the threads.
-  // Bounded by the syncs in flight. Requests that are still in the rings stay there for the next
-  // owner.
-  void stop();
+  // Bounded by the syncs in flight. The ending is that of a worker that owns the region still.
+  void stop(Ending ending = Ending::kSuccession);
 
  private:
   struct Threads;

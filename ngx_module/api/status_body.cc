@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/shm/slot.h"
+#include "engine/table/held_states.h"
 #include "ngx_module/api/response_body.h"
 
 namespace small_db {
@@ -68,6 +69,9 @@ StatusFigures read_status(const Region& region) {
   figures.memory_limit_bytes = header.arena_bytes;
   figures.slots_used = count_held_slots(region);
   figures.slots_limit = region.slot_count();
+  const HeldStates held = look_at_held_states(region);
+  figures.pins = held.pins;
+  figures.oldest_revision = held.oldest_revision;
   figures.disk_full = figure(header.disk_full) != 0;
   figures.commits = figure(header.commits);
   figures.syncs = figure(header.syncs);
@@ -106,6 +110,8 @@ std::string status_body(const StatusFigures& figures) {
   body["checkpoint"] = checkpoint_member(figures);
   body["storage_process"] = {{"pid", figures.owner_pid}, {"owners", figures.owner_epoch}};
   body["slots"] = {{"used", figures.slots_used}, {"limit", figures.slots_limit}};
+  body["pins"] = {{"held", figures.pins}};
+  if (figures.pins != 0) body["pins"]["oldest_revision"] = figures.oldest_revision;
   // A reason holds what an operating system or a file name said: any bytes.
   return body.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -24,6 +24,8 @@ struct StatusFigures {
   uint64_t memory_limit_bytes = 0;
   uint32_t slots_used = 0;
   uint32_t slots_limit = 0;
+  uint32_t pins = 0;             // states that readers and a checkpoint hold in memory
+  uint64_t oldest_revision = 0;  // of the oldest of them; 0: none
   bool disk_full = false;
   uint64_t commits = 0;  // since the memory was made, as all counts
   uint64_t syncs = 0;

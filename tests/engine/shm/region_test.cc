@@ -62,6 +62,7 @@ TEST(Region, KeepsOffsetsOfTheLayoutVersion) {
   EXPECT_EQ(offsetof(RegionHeader, doorbell), 192u);
   EXPECT_EQ(offsetof(RegionHeader, owner_sleeps), 196u);
   EXPECT_EQ(offsetof(RegionHeader, next_incarnation), 208u);
+  EXPECT_EQ(offsetof(RegionHeader, configuration), 212u);
   EXPECT_EQ(offsetof(RegionHeader, commits), 256u);
   EXPECT_EQ(offsetof(RegionHeader, generation), 320u);
   EXPECT_EQ(offsetof(RegionHeader, checkpoint_end_ms), 392u);

@@ -48,7 +48,7 @@ TEST(StatusBody, TellsEveryFigureOfTheRegion) {
                    "last": {"generation": 3, "revision": 6, "bytes": 4096, "seconds": 1.5,
                             "finished_at": "2023-11-14T22:13:20.250Z"}},
     "storage_process": {"pid": 42, "owners": 9},
-    "slots": {"used": 1, "limit": 8}})");
+    "slots": {"used": 1, "limit": 8}, "pins": {"held": 0}})");
   auto without_limit = body;
   EXPECT_EQ(body["memory"]["limit"], header.arena_bytes);
   without_limit["memory"].erase("limit");
