@@ -18,6 +18,8 @@ bench_points() {
   cat <<'END'
 get-64 small-db 64
 get-64 nginx-return 64
+static-64 small-db 64
+static-64 apart 64
 raw-sync disk
 put-1 small-db 1
 put-1 redis 1

@@ -43,6 +43,17 @@ bench_wrk() {
     END { exit !good }' <<<"$output" || { printf '%s\n' "$output" >&2; die "wrk met errors"; }
 }
 
+# bench_static PORT CONNECTIONS SEED: GETs of a file, while 50 connections write to the store as fast
+# as they can.
+bench_static() {
+  local writers result
+  bench_wrk "$bench_port_store" 50 put "$3" $((bench_seconds + 2)) >/dev/null &
+  writers=$!
+  result=$(bench_wrk "$1" "$2" static "$3") || exit 1
+  wait "$writers" || die "writes beside the static file failed"
+  printf '%s\n' "$result"
+}
+
 # bench_redis_set CONNECTIONS. redis-benchmark counts requests, not seconds: a short run first says
 # how many there must be.
 bench_redis_set() {
@@ -90,6 +101,8 @@ bench_measure() {
   case "$1 $2" in
     get-*' small-db') bench_wrk "$bench_port_store" "$3" get "$seed" ;;
     get-*' nginx-return') bench_wrk "$bench_port_return" "$3" get "$seed" ;;
+    static-*' small-db') bench_static "$bench_port_store" "$3" "$seed" ;;
+    static-*' apart') bench_static "$bench_port_return" "$3" "$seed" ;;
     put-*' small-db') bench_wrk "$bench_port_store" "$3" put "$seed" ;;
     put-*' nginx-drop') bench_wrk "$bench_port_drop" "$3" put "$seed" ;;
     put-*' redis') bench_redis_set "$3" ;;

@@ -14,6 +14,7 @@ NR == 1 { next }
   rates[name, n] = $4
   p50[name, n] = $5
   p99[name, n] = $6
+  if ($6 != "-" && $6 > 0) within_p99[name, $1] = 1e6 / $6
   per_flush[name, n] = $7 != "-" && $8 != "-" && $8 > 0 ? $7 / $8 : "-"
   batch[name, n] = $9
   cpu_us[name, n] = $7 != "-" && $10 != "-" ? $10 / $7 / 1000 : "-"
@@ -82,6 +83,16 @@ function cpu_row(what, point, base, base_name, name, other, text) {
     micros(median_of(cpu_us, other)), text
 }
 
+# As above, with the 99th percentile of the latency: more than 1 is faster.
+function p99_row(what, point, contender, base, base_name, name, other, text) {
+  name = point SUBSEP contender
+  other = point SUBSEP base
+  text = ratio(within_p99, name, other)
+  if (text == "") return
+  printf "| %s | %s | %s | %s | %s |\n", what, micros(median_of(p99, name)), base_name,
+    micros(median_of(p99, other)), text
+}
+
 function put_rows(clients, what) {
   what = "PUT, " clients (clients == 1 ? " connection" : " connections")
   ratio_row(what, "put-" clients, "small-db", "put-" clients, "redis",
@@ -100,6 +111,10 @@ END {
     "nginx `return 200`, same bytes")
   cpu_row("the same, processor time per request", "get-64", "nginx-return",
     "nginx `return 200`, same bytes")
+  ratio_row("a static file, 64 connections, while 50 write", "static-64", "small-db", "static-64",
+    "apart", "the same, served by an nginx of its own on the same processor")
+  p99_row("the same, 99th percentile of the latency", "static-64", "small-db", "apart",
+    "the same, served by an nginx of its own on the same processor")
   put_rows(1)
   put_rows(50)
   put_rows(200)

@@ -122,8 +122,10 @@ bench_start_store() {
   server {
     listen 127.0.0.1:$bench_port_store;
     location /v1/ { small_db main; }
+    location /static/ { root $prefix; }
   }
 END
+  bench_make_page "$prefix"
   bench_start_nginx "$prefix" small-db
   bench_await "$prefix/error.log" curl -fs "http://127.0.0.1:$bench_port_store/v1/health"
 }
@@ -136,15 +138,23 @@ bench_start_plain() {
   server {
     listen 127.0.0.1:$bench_port_return;
     location /v1/ { return 200 '$(bench_example_body)'; }
+    location /static/ { root $prefix; }
   }
   server {
     listen 127.0.0.1:$bench_port_drop;
     location /v1/ { drop_body; }
   }
 END
-  bench_start_nginx "$prefix" nginx-return nginx-drop
+  bench_make_page "$prefix"
+  bench_start_nginx "$prefix" nginx-return nginx-drop apart
   bench_await "$prefix/error.log" curl -fs "http://127.0.0.1:$bench_port_drop/v1/"
   bench_await "$prefix/error.log" curl -fs "http://127.0.0.1:$bench_port_return/v1/"
+}
+
+# A file of 1 KiB, which a site beside the store serves.
+bench_make_page() {
+  mkdir -p "$1/static"
+  head -c 1024 /dev/zero | tr '\0' 'x' >"$1/static/page"
 }
 
 # The package redis-tools holds the server too, under another name, and starts no service.

@@ -1,6 +1,7 @@
--- What wrk sends: `wrk … -s kv.lua URL -- get|put|fill KEYS SEED`.
+-- What wrk sends: `wrk … -s kv.lua URL -- get|put|fill|static KEYS SEED`.
 --
 --   get, put  random keys out of KEYS
+--   static    the file /static/page, again and again
 --   fill      puts every key once, in order, then ends the run
 --
 -- All requests are made before the clock starts, so that each costs the client the same, whichever
@@ -50,11 +51,12 @@ function init(arguments)
   filling = mode == "fill"
   math.randomseed(seed)
   local headers = { Host = wrk.headers["Host"] }
-  if mode ~= "get" then headers["Content-Type"] = "application/json" end
+  if mode == "put" or mode == "fill" then headers["Content-Type"] = "application/json" end
   for index = 0, keys - 1 do
     local key = key_of(index)
     local path = "/v1/kv/" .. key
-    if mode == "get" then
+    if mode == "static" then path = "/static/page" end
+    if mode == "get" or mode == "static" then
       requests[index + 1] = wrk.format("GET", path, headers)
     else
       local body = '{"value":"' .. base64(value_of(key)) .. '"}'
