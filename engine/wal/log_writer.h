@@ -108,11 +108,11 @@ class LogWriter {
   const LogHeader header_;
   LogFilePosition position_;          // sync thread
   LogFilePosition durable_position_;  // sync thread
-  uint64_t next_revision_;    // sync thread
-  uint64_t reserved_end_;     // commit thread
-  bool sealed_ = false;       // sync thread
-  bool written_ = false;      // sync thread: a frame waits for sync
-  Status failure_;            // sync thread
+  uint64_t next_revision_;            // sync thread
+  uint64_t reserved_end_;             // commit thread
+  bool sealed_ = false;               // sync thread
+  bool written_ = false;              // sync thread: a frame waits for sync
+  Status failure_;                    // sync thread
 };
 
 }  // namespace small_db

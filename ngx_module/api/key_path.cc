@@ -151,11 +151,10 @@ std::optional<Problem> parse(const RequestTarget& request, Target* target) {
   if (rest && (*rest == "kv" || rest->substr(0, 3) == "kv/")) {
     return parse_item(request, *rest, target);
   }
-  constexpr std::pair<std::string_view, Route> kRoutes[] = {
-      {"health", Route::kHealth},
-      {"checkpoint", Route::kCheckpoint},
-      {"role", Route::kRole},
-      {"status", Route::kStatus}};
+  constexpr std::pair<std::string_view, Route> kRoutes[] = {{"health", Route::kHealth},
+                                                            {"checkpoint", Route::kCheckpoint},
+                                                            {"role", Route::kRole},
+                                                            {"status", Route::kStatus}};
   for (const auto& [name, route] : kRoutes) {
     if (!rest || *rest != name) continue;
     target->route = route;
@@ -163,10 +162,9 @@ std::optional<Problem> parse(const RequestTarget& request, Target* target) {
     Query none;
     return parse_query(request.args, false, &none);
   }
-  return make_problem(
-      ProblemKind::kUnknownPath,
-      {"there are kv, health, role, status and checkpoint under ",
-       QuotedInput(request.mount).text()});
+  return make_problem(ProblemKind::kUnknownPath,
+                      {"there are kv, health, role, status and checkpoint under ",
+                       QuotedInput(request.mount).text()});
 }
 
 }  // namespace
