@@ -80,7 +80,8 @@ TEST(Region, SeparatesCacheLinesByWriter) {
   EXPECT_LT(line(offsetof(RegionHeader, distrust)), line(offsetof(RegionHeader, doorbell)));
   EXPECT_EQ(line(offsetof(RegionHeader, doorbell)), line(offsetof(RegionHeader, next_incarnation)));
   EXPECT_LT(line(offsetof(RegionHeader, next_incarnation)), line(offsetof(RegionHeader, commits)));
-  EXPECT_LT(line(offsetof(RegionHeader, checkpoint_end_ms)), line(offsetof(RegionHeader, reason_version)));
+  EXPECT_LT(line(offsetof(RegionHeader, checkpoint_end_ms)),
+            line(offsetof(RegionHeader, reason_version)));
   // Each position of a slot is alone.
   EXPECT_EQ(offsetof(Slot, pins), 64u);
   EXPECT_EQ(offsetof(Slot, submission_tail), 320u);
@@ -93,14 +94,14 @@ TEST(Region, WritesTheGoldenConfiguration) {
   SharedRegion shared(64, 0);
   EXPECT_EQ(to_hex(shared.memory().first(kConfigBytes)),
             "53534d4252454731"  // "SSMBREG1"
-            "0200000040000000"  // layout version 2, 64 slots
+            "0300000040000000"  // layout version 3, 64 slots
             "0000400000000000"  // 4 MiB
             "0010000000000000"  // slots at 4 KiB
             "00a0000000000000"  // rings at 40 KiB
             "00a0180000000000"  // arena at 1576 KiB
             "0060270000000000"  // to the end
             "0040000000010000"  // 16 KiB of submissions, 256 completions
-            "f0376ae8");
+            "08ea2076");
 }
 
 TEST(Region, DerivesTheSubmissionRingFromTheSize) {

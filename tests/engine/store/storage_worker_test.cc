@@ -12,6 +12,7 @@
 #include <atomic>
 #include <fstream>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "engine/client/client.h"
@@ -163,6 +164,47 @@ TEST_F(StorageWorkerThreads, HandOverToASuccessorWithoutAFailedRequest) {
   client.join();
   EXPECT_EQ(operations.load(), 2000u) << "each exactly once";
   EXPECT_EQ(lines_.warnings(), "");
+}
+
+// What a client is told when nobody will answer any more: each request has an answer, or was not
+// done.
+TEST_F(StorageWorkerThreads, AnEndingForGoodLeavesNoRequestInDoubt) {
+  std::unique_ptr<StorageWorker> worker = start_worker();
+  ASSERT_TRUE(serves());
+  std::unique_ptr<Client> client = attach_client(region_.region());
+  const uint32_t rings = bells_.rings(client->slot());
+  std::thread ending([&] {
+    EXPECT_TRUE(eventually([&] { return region_.region().header().operations.load() >= 500; }));
+    worker->stop(StorageWorker::Ending::kForGood);
+  });
+  std::set<uint64_t> submitted;
+  std::set<uint64_t> done;
+  for (uint64_t cookie = 1; client->state() == StoreState::kServing; ++cookie) {
+    const std::string key = std::to_string(cookie);
+    if (client->put(cookie, as_bytes(key), as_bytes(key), 0).is_ok()) submitted.insert(cookie);
+    WriteOutcome outcome;
+    while (client->poll(&outcome)) done.insert(outcome.cookie);
+  }
+  EXPECT_EQ(client->state(), StoreState::kHandedOver);
+  WriteOutcome outcome;
+  while (client->poll(&outcome)) done.insert(outcome.cookie);
+  EXPECT_EQ(client->put(UINT32_MAX, as_bytes("late"), as_bytes("late"), 0).code(),
+            Code::kUnavailable);
+  ending.join();
+  EXPECT_GT(bells_.rings(client->slot()), rings) << "a client that sleeps would not notice";
+
+  TestRegion fresh(32 * kMiB, 16);
+  StorageWorker next(fresh.region(), directory_.path(), options_, bells_, lines_);
+  next.start();
+  const RegionHeader& header = fresh.region().header();
+  ASSERT_TRUE(eventually(
+      [&] { return static_cast<StoreState>(header.state.load()) == StoreState::kServing; }));
+  EXPECT_EQ(header.keys.load(), done.size());
+  std::unique_ptr<Client> reader = attach_client(fresh.region());
+  for (const uint64_t cookie : submitted) {
+    const std::string key = std::to_string(cookie);
+    ASSERT_EQ(read_value(*reader, key) == key, done.count(cookie) == 1) << key;
+  }
 }
 
 TEST_F(StorageWorkerThreads, RestartLoadsEverything) {
