@@ -284,23 +284,36 @@ char* read_store(ngx_conf_t* cf, ngx_command_t*, void*) noexcept {
   return push_pointer(&main_conf(cf)->stores, store) == NGX_OK ? kConfOk : kConfError;
 }
 
+constexpr const char* kOtherHandler = "stands beside another directive that answers requests";
+
+bool is_prefix(const ngx_http_core_loc_conf_t& core) noexcept {
+#if (NGX_PCRE)
+  if (core.regex != nullptr) return false;
+#endif
+  return !core.named && !core.exact_match && core.name.len != 0;
+}
+
 // small_db NAME; the store may be declared later in the file, so that init_main_conf looks it up.
 char* read_location(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
   auto* location = static_cast<LocationConf*>(conf);
   if (location->store_name.data != nullptr) return const_cast<char*>("is duplicate");
   auto* core = static_cast<ngx_http_core_loc_conf_t*>(
       ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-  bool has_prefix = !core->named && !core->exact_match && core->name.len != 0;
-#if (NGX_PCRE)
-  has_prefix = has_prefix && core->regex == nullptr;
-#endif
-  if (!has_prefix) return const_cast<char*>("needs a location that is a prefix");
+  if (core->handler != nullptr) return const_cast<char*>(kOtherHandler);
   core->handler = handle_request;
   location->store_name = *argument(cf, 1);
+  location->has_prefix = is_prefix(*core);
   location->mount = core->name;
   location->file = cf->conf_file->file.name;
   location->line = cf->conf_file->line;
   return push_pointer(&main_conf(cf)->locations, location) == NGX_OK ? kConfOk : kConfError;
+}
+
+// Logs what is wrong with a small_db directive when all of the configuration has been read.
+char* refuse_location(ngx_conf_t* cf, const LocationConf& location, const char* cause) noexcept {
+  ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "\"small_db\" directive %s in %V:%ui", cause,
+                &location.file, location.line);
+  return kConfError;
 }
 
 }  // namespace
@@ -310,6 +323,10 @@ ngx_command_t small_db_commands[] = {
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("small_db"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, read_location,
      NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
+    {ngx_string("small_db_intercept_errors"),
+     NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_FLAG,
+     ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET, offsetof(LocationConf, intercept_errors),
+     nullptr},
     ngx_null_command,
 };
 
@@ -338,19 +355,32 @@ char* init_main_conf(ngx_conf_t* cf, void* conf) noexcept {
 }
 
 void* create_location_conf(ngx_conf_t* cf) noexcept {
-  return ngx_pcalloc(cf->pool, sizeof(LocationConf));
+  auto* conf = static_cast<LocationConf*>(ngx_pcalloc(cf->pool, sizeof(LocationConf)));
+  if (conf != nullptr) conf->intercept_errors = NGX_CONF_UNSET;
+  return conf;
 }
 
-// A block without a name of its own (limit_except, if) is the location that it stands in.
+// A block without a name of its own (limit_except, if) is the location that it stands in. A
+// location within another one of the same store serves a part of that one's paths, with rules of
+// its own.
 char* merge_location_conf(ngx_conf_t* cf, void* parent, void* child) noexcept {
   auto* core = static_cast<ngx_http_core_loc_conf_t*>(
       ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
   const auto* outer = static_cast<const LocationConf*>(parent);
   auto* inner = static_cast<LocationConf*>(child);
-  if (core->noname && inner->store == nullptr && outer->store != nullptr &&
-      core->handler == nullptr) {
+  ngx_conf_merge_value(inner->intercept_errors, outer->intercept_errors, 0);
+  if (core->noname && outer->store != nullptr && core->handler == nullptr) {
     *inner = *outer;
     core->handler = handle_request;
+  }
+  if (inner->store == nullptr) return kConfOk;
+  if (core->handler != handle_request) return refuse_location(cf, *inner, kOtherHandler);
+  if (inner->store == outer->store) {
+    inner->mount = outer->mount;
+  } else if (!inner->has_prefix) {
+    return refuse_location(cf, *inner,
+                           "needs a location that is a prefix, or one within it that names the "
+                           "same store");
   }
   return kConfOk;
 }

@@ -1,4 +1,5 @@
-// The directives small_db_store { … } and small_db, and what they are parsed into.
+// The directives small_db_store { … }, small_db and small_db_intercept_errors, and what they are
+// parsed into.
 //
 // Runs in the master (and in `nginx -t`) while a configuration is read; what it makes lives in the
 // cycle's pool and is read by all processes that are forked under that cycle. Nothing here touches
@@ -35,8 +36,10 @@ struct MainConf {
 struct LocationConf {
   StoreConf* store;  // nullptr: no small_db here
   ngx_str_t store_name;
-  ngx_str_t mount;  // the location's own prefix
-  ngx_str_t file;   // where the directive stands
+  ngx_str_t mount;  // the location's own prefix, or that of the one around it
+  bool has_prefix;  // not an exact match, not a regular expression
+  ngx_flag_t intercept_errors;
+  ngx_str_t file;  // where the directive stands
   ngx_uint_t line;
 };
 

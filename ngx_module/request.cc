@@ -36,35 +36,29 @@ ngx_int_t refuse(ngx_http_request_t* r, const Problem& problem) noexcept {
 
 // What the client sent, while it still belongs to the request: rewrites, internal redirects and
 // subrequests put another path into its place.
-std::string_view raw_path(const ngx_http_request_t* r) noexcept {
-  return r == r->main && r->valid_unparsed_uri ? text_of(r->unparsed_uri) : std::string_view();
+bool has_own_path(const ngx_http_request_t* r) noexcept {
+  return r == r->main && r->valid_unparsed_uri;
 }
 
-// True for MOUNT/kv, whose key is a parameter, which nginx leaves as it was sent.
-bool has_key_parameter(const ngx_http_request_t* r, std::string_view mount) noexcept {
-  const std::string_view uri = text_of(r->uri);
-  while (!mount.empty() && mount.back() == '/') mount.remove_suffix(1);
-  return uri.starts_with(mount) && uri.substr(mount.size()) == "/kv";
+// What the client sent, where the path in force was most likely made from it: by a rewrite or
+// try_files. Subrequests, error pages and X-Accel-Redirect name a path that is not the client's.
+std::string_view rewritten_path(const ngx_http_request_t* r) noexcept {
+  const bool is_error_page = r->error_page || r->err_status != 0;
+  const bool is_own = has_own_path(r);
+  if (is_own || r != r->main || is_error_page || r->upstream != nullptr) return {};
+  return text_of(r->unparsed_uri);
 }
 
-// In a path that was rewritten, slashes are merged and segments resolved: which bytes the key had
-// can't be told any more.
-std::optional<Problem> find_target(ngx_http_request_t* r, const LocationConf& location,
+std::optional<Problem> find_target(const ngx_http_request_t* r, const LocationConf& location,
                                    Target* target) noexcept {
   RequestTarget request;
-  request.raw = raw_path(r);
+  if (has_own_path(r)) request.raw = text_of(r->unparsed_uri);
+  request.rewritten_from = rewritten_path(r);
   request.normalised = text_of(r->uri);
   request.args = text_of(r->args);
   request.mount = text_of(location.mount);
   request.key_bytes_max = location.store->max_key_size;
-  auto problem = parse_target(request, target);
-  if (problem || !request.raw.empty() || target->route != Route::kItem ||
-      has_key_parameter(r, request.mount)) {
-    return problem;
-  }
-  return make_problem(ProblemKind::kAmbiguousPath,
-                      {"nginx rewrote the path or runs a subrequest, so the bytes of the key are "
-                       "lost; name it as kv?key=KEY"});
+  return parse_target(request, target);
 }
 
 ngx_int_t handle_health(ngx_http_request_t* r, const Region& region) noexcept {

@@ -1,6 +1,8 @@
 #include "ngx_module/response.h"
 
+#include <algorithm>
 #include <charconv>
+#include <span>
 
 #include "ngx_module/api/response_body.h"
 #include "ngx_module/availability.h"
@@ -22,6 +24,21 @@ void set_content_type(ngx_http_request_t* r, std::string_view content_type) noex
   r->headers_out.content_type_lowcase = nullptr;
 }
 
+// As with other handlers' *_intercept_errors: an error_page for this status takes the place of the
+// store's answer. Not where nginx would ignore that error_page, being at an error's page already.
+bool is_intercepted(const ngx_http_request_t* r, ngx_uint_t status) noexcept {
+  const auto* location =
+      static_cast<const LocationConf*>(ngx_http_get_module_loc_conf(r, ngx_http_small_db_module));
+  const auto* core = static_cast<const ngx_http_core_loc_conf_t*>(
+      ngx_http_get_module_loc_conf(r, ngx_http_core_module));
+  if (!location->intercept_errors || core->error_pages == nullptr || r->error_page) return false;
+  const std::span pages(static_cast<const ngx_http_err_page_t*>(core->error_pages->elts),
+                        core->error_pages->nelts);
+  return std::any_of(pages.begin(), pages.end(), [status](const ngx_http_err_page_t& page) {
+    return static_cast<ngx_uint_t>(page.status) == status;
+  });
+}
+
 }  // namespace
 
 ngx_int_t add_header(ngx_http_request_t* r, std::string_view name,
@@ -37,7 +54,9 @@ ngx_int_t add_header(ngx_http_request_t* r, std::string_view name,
 
 ngx_int_t send_body(ngx_http_request_t* r, int status, std::string_view content_type,
                     ngx_buf_t* body, size_t bytes) noexcept {
-  r->headers_out.status = static_cast<ngx_uint_t>(status);
+  const auto http_status = static_cast<ngx_uint_t>(status);
+  if (http_status >= NGX_HTTP_SPECIAL_RESPONSE && is_intercepted(r, http_status)) return status;
+  r->headers_out.status = http_status;
   r->headers_out.content_length_n = static_cast<off_t>(bytes);
   set_content_type(r, content_type);
   const ngx_int_t sent = ngx_http_send_header(r);

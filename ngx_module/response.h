@@ -1,5 +1,6 @@
 // Sends answers: header and body by ourselves, never through nginx's special-response path, which
-// would exchange the body for HTML and let error_page redirect it.
+// would exchange the body for HTML and let error_page redirect it, unless small_db_intercept_errors
+// asks for just that.
 //
 // Each function returns what a content handler returns; after an asynchronous wait the value goes
 // to ngx_http_finalize_request.

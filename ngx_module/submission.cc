@@ -15,6 +15,9 @@ std::optional<Problem> why_no_room(const StoreConf& store) noexcept {
 
 std::optional<Problem> why_not_from(const ngx_http_request_t* r) noexcept {
   if (r == r->main) return std::nullopt;
+  // Nobody sees the answer to a mirrored request.
+  ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "small_db: a subrequest can't write: \"%V %V\"",
+                &r->method_name, &r->uri);
   return Problem{NGX_HTTP_FORBIDDEN, "urn:small-db:problem:subrequest", "A subrequest can't write",
                  "only a client's own request can write"};
 }

@@ -67,6 +67,21 @@ std::optional<Problem> check_raw_path(const RequestTarget& request) noexcept {
   return std::nullopt;
 }
 
+// True when nginx changed the bytes of a path before any rewrite saw it, or might take the path's
+// end for parameters after it: what the client meant can't be told any more.
+bool is_changed_by_nginx(std::string_view raw) {
+  std::string path;
+  for (size_t at = 0; at < raw.size() && raw[at] != '?';) {
+    const DecodedByte decoded = decode_byte(raw.substr(at));
+    if (decoded.taken == 0 || decoded.byte == '?' || raw[at] == '#') return true;
+    path.push_back(decoded.byte);
+    at += decoded.taken;
+  }
+  if (path.find("//") != std::string::npos) return true;
+  path.push_back('/');
+  return path.find("/./") != std::string::npos || path.find("/../") != std::string::npos;
+}
+
 // What follows the mount point, without a slash before it; nothing when the path lies elsewhere.
 std::optional<std::string_view> below_mount(const RequestTarget& request) noexcept {
   const std::string_view mount = without_slash(request.mount);
@@ -135,6 +150,13 @@ std::optional<Problem> parse_item(const RequestTarget& request, std::string_view
     const QuotedInput mount(without_slash(request.mount));
     return make_problem(ProblemKind::kInvalidKey, {"no key: name it as ", mount.text(),
                                                    "/kv/KEY or ", mount.text(), "/kv?key=KEY"});
+  }
+  if (!in_query && is_changed_by_nginx(request.rewritten_from)) {
+    return make_problem(
+        ProblemKind::kAmbiguousPath,
+        {"nginx rewrote the path, and before that it had resolved //, /./ or /../, cut "
+         "a fragment or decoded %3F: bytes of the key may be lost; name it as ",
+         QuotedInput(without_slash(request.mount)).text(), "/kv?key=PERCENT-ENCODED-KEY"});
   }
   const std::string_view key = in_query ? query.key : rest.substr(kCollection.size() + 1);
   if (auto problem = check_key(request, key)) return problem;

@@ -8,7 +8,8 @@
 // Invariant: no two distinct keys alias, and no key is reached through a location that nginx did
 // not choose for it. nginx chooses the location, and with it the access rules, by its normalised
 // path: where that is not the bytes of the decoded raw path (//, ., .. segments, a fragment), the
-// first form is refused.
+// first form is refused. A path that nginx put in the place of the client's (by a rewrite, an
+// internal redirect, in a subrequest) is taken as it stands, unless bytes were lost before.
 #pragma once
 
 #include <cstddef>
@@ -26,11 +27,12 @@ enum class Route : uint8_t { kHealth, kItem, kCheckpoint, kRole, kStatus };
 
 // As nginx has it. All views must stay valid during the call only.
 struct RequestTarget {
-  std::string_view raw;                 // r->unparsed_uri; empty when nginx rewrote the request
-  std::string_view normalised;          // r->uri
-  std::string_view args;                // r->args, undecoded
-  std::string_view mount;               // the location's prefix, with or without a / at its end
-  size_t key_bytes_max = kKeyBytesMax;  // a longer key is kTooLarge (names max_key_size)
+  std::string_view raw;                  // r->unparsed_uri; empty when it is not this path's
+  std::string_view normalised;           // r->uri
+  std::string_view args;                 // r->args, undecoded
+  std::string_view mount;                // the location's prefix, with or without a / at its end
+  size_t key_bytes_max = kKeyBytesMax;   // a longer key is kTooLarge (names max_key_size)
+  std::string_view rewritten_from = {};  // r->unparsed_uri, when nginx rewrote the path
 };
 
 struct Target {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/nginx/nginx_server.h"
+#include "tests/nginx/processes.h"
 
 namespace small_db::testing {
 namespace {
@@ -191,6 +192,8 @@ TEST(Mounts, TwoStoresShareNothing) {
        .server_lines = "location /other/ { small_db other; }\n"});
   server.start();
   HttpClient client(server.port());
+  const auto other_serves = [&] { return client.get("/other/health").status == 200; };
+  ASSERT_TRUE(poll_until(other_serves));
   expect_ok(client.put("/v1/kv/k", base64_envelope("main")));
   EXPECT_EQ(client.get("/other/kv/k").status, 404);
   expect_ok(client.put("/other/kv/k", base64_envelope("other")));
@@ -200,6 +203,7 @@ TEST(Mounts, TwoStoresShareNothing) {
   EXPECT_EQ(value_in(client.get("/other/kv/k")), "other");
   server.stop();
   server.start();
+  ASSERT_TRUE(poll_until(other_serves));
   EXPECT_EQ(client.get("/v1/kv/k").status, 404);
   EXPECT_EQ(value_in(client.get("/other/kv/k")), "other");
 }

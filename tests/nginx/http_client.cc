@@ -162,6 +162,7 @@ HttpResponse HttpClient::send_once(const HttpRequest& request, bool* lost_kept_c
   if (request.method == "HEAD") curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
   curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   const CURLcode code = curl_easy_perform(curl);
+  response.version = http2 ? CURL_HTTP_VERSION_2_0 : 0;
   long connects = 0;
   curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
   // What goes out in HTTP/1.1 over a new connection, a server of HTTP/2 does not understand.
@@ -316,6 +317,16 @@ std::string value_in(const HttpResponse& response) {
   std::string value = unbase64(text);
   EXPECT_TRUE(base64(value) == text) << "not standard base64";
   return value;
+}
+
+bool is_early_refusal(const HttpResponse& response, long status) {
+  if (response.status != 0) return response.status == status;
+  if (response.version != CURL_HTTP_VERSION_2_0) return false;
+  if (!response.headers.empty()) {
+    return response.headers.front().rfind("HTTP/2 " + std::to_string(status), 0) == 0;
+  }
+  return response.error.find("HTTP/2 framing layer") != std::string::npos ||
+         response.error.find("Empty reply") != std::string::npos;
 }
 
 void expect_ok(const HttpResponse& response) {

@@ -108,6 +108,10 @@ void expect_ok(const HttpResponse& response);
 void expect_problem(const HttpResponse& response, long status, const std::string& type,
                     const std::string& detail_part = "");
 
+// True when a request was refused with this status before its body was read. Over HTTP/2 nginx then
+// resets the stream behind the answer (RFC 9113 section 8.1), and libcurl 7.88 may lose that one.
+bool is_early_refusal(const HttpResponse& response, long status);
+
 // The decoded value of a GET's answer. Fails the test when the answer is not the documented one.
 std::string value_in(const HttpResponse& response);
 

@@ -3,8 +3,11 @@
 #include <dirent.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <thread>
 
@@ -63,5 +66,20 @@ std::string title_of(pid_t pid) {
 }
 
 bool is_running(pid_t pid) { return lives(read_stat(pid)); }
+
+bool freeze(pid_t pid) {
+  if (kill(pid, SIGSTOP) != 0) return false;
+  return poll_until([pid] {
+    std::error_code error;
+    const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+    for (const auto& task : std::filesystem::directory_iterator(tasks, error)) {
+      std::ifstream file(task.path() / "stat");
+      const std::string text((std::istreambuf_iterator<char>(file)), {});
+      const size_t name_end = text.rfind(')');
+      if (name_end == std::string::npos || text.substr(name_end, 3) != ") T") return false;
+    }
+    return !error;
+  });
+}
 
 }  // namespace small_db::testing

@@ -19,6 +19,10 @@ std::vector<pid_t> children_of(pid_t parent);
 // process is gone.
 std::string title_of(pid_t pid);
 
+// Stops the process, and waits until none of its threads runs any more: a signal alone takes effect
+// some time later. False: it did not stop. SIGCONT lets it go on.
+bool freeze(pid_t pid);
+
 // True while the process exists and is no zombie.
 bool is_running(pid_t pid);
 

@@ -205,6 +205,23 @@ TEST(KeyPath, TakesAnyMountPoint) {
 TEST(KeyPath, ReadsTheNormalisedPathOfARewrittenRequest) {
   RequestTarget rewritten = request("", "/v1/kv/a b%41");
   EXPECT_EQ(key_of(rewritten), "a b%41");
+  for (const char* from : {"/old/a%20b%2541", "/old/a/b...", "/old/.a/..b?x=//", "/old/"}) {
+    rewritten.rewritten_from = from;
+    EXPECT_EQ(key_of(rewritten), "a b%41") << from;
+  }
+}
+
+TEST(KeyPath, RefusesARewrittenPathThatNginxHadChanged) {
+  for (const char* from : {"/old/a//b", "/old/a%2F/b", "/old/./a", "/old/%2e%2E/a", "/old/a/..",
+                           "/old/a/.", "/old/a%3F", "/old/a#b", "/old/a%", "/old/a%zz"}) {
+    RequestTarget rewritten = request("", "/v1/kv/a");
+    rewritten.rewritten_from = from;
+    EXPECT_EQ(refusal_of(rewritten).find("ambiguous-path: nginx rewrote the path"), 0u) << from;
+    RequestTarget by_parameter = request("", "/v1/kv");
+    by_parameter.args = "key=a";
+    by_parameter.rewritten_from = from;
+    EXPECT_EQ(key_of(by_parameter), "a") << from;
+  }
 }
 
 TEST(KeyPath, NamesTheLimitOfKeys) {
