@@ -48,6 +48,14 @@ HttpResponse put(HttpClient& client, const std::string& key) {
   return client.put("/v1/kv/" + key, base64_envelope(key));
 }
 
+// The log's own IDLE frame may meet the fault first: the write is then refused.
+void expect_failed_write(const HttpResponse& response) {
+  EXPECT_EQ(response.status, 503);
+  const bool unknown = response.body.find("problem:outcome-unknown") != std::string::npos;
+  const bool refused = response.body.find("problem:read-only") != std::string::npos;
+  EXPECT_TRUE(unknown || refused) << response.body;
+}
+
 TEST(FailingDisk, LogThatFailsOnceIsReplacedAndWritesGoOn) {
   for (const char* call : {"fdatasync", "pwrite"}) {
     DiskFaults faults;
@@ -56,7 +64,7 @@ TEST(FailingDisk, LogThatFailsOnceIsReplacedAndWritesGoOn) {
     HttpClient client(server.port());
     expect_ok(put(client, "kept"));
     faults.set(std::string(call) + " /logfile.0\n");
-    expect_problem(put(client, "doubtful"), 503, "outcome-unknown", "");
+    expect_failed_write(put(client, "doubtful"));
     EXPECT_EQ(value_in(client.get("/v1/kv/kept")), "kept");
     // logfile.0 still fails; the store has left it.
     ASSERT_TRUE(poll_until([&] { return client.get("/v1/health").status == 200; }));
@@ -82,7 +90,7 @@ TEST(FailingDisk, StoreIsReadOnlyUntilTheDiskIsWellAndAnOperatorAsksForACheckpoi
   HttpClient client(server.port());
   expect_ok(put(client, "kept"));
   faults.set("fdatasync " + server.data_directory() + "\n");
-  expect_problem(put(client, "doubtful"), 503, "outcome-unknown", "");
+  expect_failed_write(put(client, "doubtful"));
   ASSERT_TRUE(poll_until([&] {
     return server.error_log().find("and a new generation neither") != std::string::npos;
   }));
