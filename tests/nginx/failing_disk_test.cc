@@ -66,8 +66,11 @@ TEST(FailingDisk, LogThatFailsOnceIsReplacedAndWritesGoOn) {
     faults.set(std::string(call) + " /logfile.0\n");
     expect_failed_write(put(client, "doubtful"));
     EXPECT_EQ(value_in(client.get("/v1/kv/kept")), "kept");
-    // logfile.0 still fails; the store has left it.
-    ASSERT_TRUE(poll_until([&] { return client.get("/v1/health").status == 200; }));
+    // logfile.0 still fails; the store leaves it.
+    ASSERT_TRUE(poll_until([&] {
+      return read_file(server.data_directory() + "/version") == "1\n" &&
+             client.get("/v1/health").status == 200;
+    }));
     expect_ok(put(client, "after"));
     const nlohmann::json status = status_of(client);
     EXPECT_EQ(status["log"]["failures"], 1);
