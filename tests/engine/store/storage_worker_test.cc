@@ -234,6 +234,7 @@ TEST_F(StorageWorkerThreads, CheckpointsGoOnWhileClientsWrite) {
     std::vector<std::thread> clients;
     for (uint32_t i = 0; i < 3; ++i) clients.emplace_back([&, i] { write_keys(i, 3000, 16); });
     for (std::thread& client : clients) client.join();
+    ASSERT_TRUE(eventually([&] { return region_.region().header().checkpoints.load() >= 1; }));
     std::unique_ptr<Client> client = attach_client(region_.region());
     ASSERT_TRUE(client->checkpoint(1).is_ok());
     WriteOutcome outcome;
@@ -248,7 +249,7 @@ TEST_F(StorageWorkerThreads, CheckpointsGoOnWhileClientsWrite) {
     return static_cast<StoreState>(fresh.region().header().state.load()) == StoreState::kServing;
   }));
   EXPECT_EQ(fresh.region().header().keys.load(), 9000u);
-  EXPECT_GE(fresh.region().header().generation.load(), 3u);
+  EXPECT_GE(fresh.region().header().generation.load(), 2u);
 }
 
 TEST_F(StorageWorkerThreads, StopEndsAWaitForTheLock) {
