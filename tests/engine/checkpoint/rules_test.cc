@@ -215,6 +215,13 @@ TEST(CheckpointRules, Block) {
   EXPECT_EQ(with(28, file.get<uint32_t>(at + 28) - 1), other);
 }
 
+TEST(CheckpointRules, Record) {
+  Crafted file;
+  const size_t at = file.second();
+  file.set<uint32_t>(at + kBlockHeaderBytes, UINT32_MAX).seal_block(at);
+  EXPECT_NE(file.read(), "");
+}
+
 // The index places the second block further behind the first than any block is long.
 TEST(CheckpointRules, LengthOfABlock) {
   Crafted file;

@@ -2,6 +2,7 @@
 // stands between them and a wrong state.
 #include <gtest/gtest.h>
 
+#include "engine/base/crc32c.h"
 #include "engine/wal/format.h"
 #include "tests/sim/stepped_store.h"
 
@@ -85,9 +86,56 @@ TEST_F(StartRules, AFirstFrameThatIsNoStartIsRefusedAndNotTakenForATornOne) {
   EXPECT_EQ(refusal().find("logfile.1"), 0u) << refusal();
 }
 
-TEST_F(StartRules, AnEpochBelowThatOfTheLogBeforeIsRefused) {
-  rewrite(disk_, "logfile.0", kLogHeaderBytes, [](FrameHeader& frame) { frame.epoch = 1000; });
-  EXPECT_NE(refusal(), "");
+// The first frame of logfile.1 as if nothing had followed it, changed, and all its checksums right.
+struct Start {
+  uint64_t epoch = 1;
+  uint64_t least_revision = 1;  // of the file
+  StartBody body;
+};
+
+void rewrite_start(SimDisk& disk, const Start& start) {
+  const std::string contents = disk.contents("logfile.1");
+  LogHeader header = decode_log_header(as_bytes(contents)).value();
+  header.epoch = start.epoch;
+  header.first_revision = start.least_revision;
+  std::vector<std::byte> bytes(kLogHeaderBytes);
+  encode_log_header(header, bytes.data());
+  disk.poke("logfile.1", 0, bytes);
+  constexpr uint64_t kBody = kLogHeaderBytes + kFrameHeaderBytes;
+  std::array<std::byte, kStartBodyBytes> body;
+  encode_start_body(start.body, body.data());
+  disk.poke("logfile.1", kBody, body);
+  rewrite(disk, "logfile.1", kLogHeaderBytes, [&](FrameHeader& frame) {
+    frame.epoch = start.epoch;
+    frame.chain = header.crc;
+    frame.body_crc = crc32c(body, header.seed);
+  });
+  const std::string zeros(kSectorBytes, '\0');
+  disk.poke("logfile.1", kLogHeaderBytes + kSectorBytes, as_bytes(zeros));
+}
+
+TEST_F(StartRules, WhatItSaysOfTheLogBeforeMustBeSo) {
+  const std::string contents = disk_.contents("logfile.1");
+  const std::byte* body = as_bytes(contents).data() + kLogHeaderBytes + kFrameHeaderBytes;
+  const Start right{1, 1, decode_start_body(body)};
+  rewrite_start(disk_, right);
+  EXPECT_EQ(refusal(), "");
+  Start wrong = right;
+  wrong.body.previous_generation = 7;
+  rewrite_start(disk_, wrong);
+  EXPECT_NE(refusal().find("does not go on from where"), std::string::npos) << refusal();
+  wrong = right;
+  wrong.epoch = 0;
+  rewrite_start(disk_, wrong);
+  EXPECT_NE(refusal().find("does not go on from where"), std::string::npos) << refusal();
+  wrong = right;
+  wrong.least_revision = 1000;
+  rewrite_start(disk_, wrong);
+  EXPECT_NE(refusal().find("first revision of the frame"), std::string::npos) << refusal();
+  wrong = right;
+  wrong.body.last_revision = 7;
+  rewrite_start(disk_, wrong);
+  EXPECT_NE(refusal().find("last revision of START"), std::string::npos) << refusal();
 }
 
 TEST_F(RecoveryRules, AFrameThatContradictsItsLogIsRefusedAndNotCutOff) {
@@ -105,6 +153,13 @@ TEST_F(RecoveryRules, AFrameThatContradictsItsLogIsRefusedAndNotCutOff) {
   EXPECT_EQ(with([](FrameHeader& frame) { ++frame.first_revision; }), "");
   EXPECT_EQ(with([](FrameHeader& frame) { frame.epoch = 0; }), "");
   EXPECT_EQ(with([](FrameHeader& frame) { frame.flags = kFrameStart; }), "");
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(RecoveryRules, FilesWithStrangeNamesAreNoConcern) {
+  put("key");
+  for (const char* name : {"x", "log", ".tmp", "logfile.", "checkpoint.x", "version2"})
+    disk_.set_contents(name, as_bytes("strange"));
   EXPECT_EQ(refusal(), "");
 }
 

@@ -1,0 +1,66 @@
+// What does not fit into a frame, or into the log.
+#include <gtest/gtest.h>
+
+#include "engine/committer/committer.h"
+#include "tests/engine/wal/log_fixture.h"
+#include "tests/sim/stepped_store.h"
+
+namespace small_db {
+namespace {
+
+TEST(CommitterLimits, TwoGiantValuesAreNotPutIntoOneFrame) {
+  constexpr size_t kValueBytes = kFrameBodyBytesMax / 2 + kMiB;
+  SimDisk disk(1);
+  TestRegion region(256 * kMiB);
+  StoreOptions options;
+  options.log_ahead_bytes = 96 * kMiB;
+  options.log_prepare_step_bytes = 16 * kMiB;
+  SteppedStore store(disk, region.region(), options);
+  ASSERT_TRUE(store.open().is_ok());
+  store.settle();
+  const std::string value(kValueBytes, 'v');
+  std::vector<std::unique_ptr<Client>> clients;
+  for (const char* key : {"one", "other"}) {
+    clients.push_back(attach_client(region.region()));
+    ASSERT_TRUE(clients.back()->put(1, as_bytes(key), as_bytes(value), 0).is_ok());
+  }
+  WriteOutcome outcome;
+  Committer::Drained drained = Committer::Drained::kAll;
+  for (int round = 0; drained != Committer::Drained::kFull; ++round) {
+    ASSERT_LT(round, 10'000);
+    for (const std::unique_ptr<Client>& client : clients) ASSERT_FALSE(client->poll(&outcome));
+    drained = store.store().drain();
+    while (store.store().wants_preparation()) (void)store.store().prepare();
+    // Gives the rings back.
+    if (store.store().open_requests() == 0) store.store().finish(store.store().seal());
+  }
+  EXPECT_EQ(store.store().open_requests(), 1u);
+  store.settle();
+  for (const std::unique_ptr<Client>& client : clients) {
+    ASSERT_TRUE(client->poll(&outcome));
+    EXPECT_EQ(outcome.code, Code::kOk);
+  }
+}
+
+TEST(CommitterLimits, AMarkThatFindsNoRoomInTheLogIsNotWritten) {
+  SimDisk disk(1);
+  const std::unique_ptr<Directory> directory = disk.mount();
+  TestRegion region;
+  TestEnvironment environment(disk.mount());
+  Table table(region.region());
+  table.clear();
+  const Result<LogEnd> end =
+      create_log(*directory, NewLog(), log_test::small_options(2 * kSectorBytes));
+  ASSERT_TRUE(end.is_ok());
+  const Result<std::unique_ptr<LogWriter>> log =
+      LogWriter::open(*directory, end.value(), 1, 0, log_test::small_options(2 * kSectorBytes));
+  ASSERT_TRUE(log.is_ok());
+  Committer committer(region.region(), table, environment, environment, {});
+  committer.start(log.value().get(), 0, 1, {});
+  EXPECT_TRUE(committer.write_seal_frame().is_ok());
+  EXPECT_TRUE(log.value()->reserve(kSectorBytes));
+  EXPECT_EQ(committer.write_seal_frame().code(), Code::kNoDiskSpace);
+}
+
+}  // namespace
+}  // namespace small_db
