@@ -91,7 +91,9 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void end_helpers();
   void refuse(const Status& status);
   void wake_clients();
-  bool must_let_go() const;
+  bool must_let_go();
+  bool successor_waits();
+  void withdraw_wish(uint32_t pid);
   bool sync_is_idle() const { return !sync_busy_.load(std::memory_order_acquire); }
 
   Region region_;
@@ -152,7 +154,10 @@ void StorageWorker::Threads::stop(Ending ending) {
     done_.wait(lock, [&] { return phase_ != Phase::kStarting; });
   }
   // Nothing but the kernel's lock holds it: it touches nothing any more when it gets that.
-  if (change_phase(Phase::kWaiting, Phase::kStopped)) return commit_.detach();
+  if (change_phase(Phase::kWaiting, Phase::kStopped)) {
+    withdraw_wish(static_cast<uint32_t>(getpid()));
+    return commit_.detach();
+  }
   ring_doorbell(region_);
   commit_.join();
 }
@@ -180,7 +185,7 @@ void StorageWorker::Threads::run_commit() {
   change_phase(Phase::kStarting, Phase::kWaiting);
   Result<std::unique_ptr<DirectoryLock>> lock = directory_->lock("LOCK");
   if (!change_phase(Phase::kWaiting, Phase::kOwning)) return;
-  region_.header().handover_wanted.store(0, std::memory_order_seq_cst);
+  withdraw_wish(static_cast<uint32_t>(getpid()));
   if (!lock.is_ok()) return refuse(lock.status());
   own();
 }
@@ -216,10 +221,21 @@ void StorageWorker::Threads::wake_clients() {
   }
 }
 
-bool StorageWorker::Threads::must_let_go() const {
+bool StorageWorker::Threads::must_let_go() {
+  return stopping_.load(std::memory_order_seq_cst) || successor_waits();
+}
+
+bool StorageWorker::Threads::successor_waits() {
   const uint32_t successor = region_.header().handover_wanted.load(std::memory_order_seq_cst);
-  return stopping_.load(std::memory_order_seq_cst) ||
-         (successor != 0 && successor != static_cast<uint32_t>(getpid()));
+  if (successor == 0 || successor == static_cast<uint32_t>(getpid())) return false;
+  if (holder_lives(SlotHolder{successor, 0}, 0)) return true;
+  withdraw_wish(successor);  // it died while it waited: nobody would come
+  return false;
+}
+
+// Of one process alone: another may have asked since, and still waits for the lock.
+void StorageWorker::Threads::withdraw_wish(uint32_t pid) {
+  region_.header().handover_wanted.compare_exchange_strong(pid, 0, std::memory_order_seq_cst);
 }
 
 void StorageWorker::Threads::commit_until_stopped() {

@@ -1,5 +1,8 @@
 // A storage process that is really killed, again and again, while a client in another process
 // writes: every request is answered, and done exactly once, and reads go on.
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <random>
 
 #include "tests/engine/store/forked_owner.h"
@@ -78,6 +81,65 @@ TEST_F(StorageKill, RegionOfAnOwnerThatDiedByAFaultIsLoadedFromDisk) {
     futex_wait(*bell_, bell_->load(), 1000);
   }
   EXPECT_EQ(region_.header().distrust.load(), 0u);
+}
+
+// An owner gets the directory's lock just when somebody else asks for it, too.
+class Succession : public StorageKill {
+ protected:
+  // other: the process that asks.
+  void let_owner_in_before(uint32_t other) {
+    const int lock = open((directory_ + "/LOCK").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ASSERT_EQ(flock(lock, LOCK_EX), 0);
+    std::atomic<uint32_t>& wanted = region_.header().handover_wanted;
+    start_owner();
+    ASSERT_TRUE(eventually([&] { return wanted.load() == static_cast<uint32_t>(owner_); }));
+    wanted = other;
+    flock(lock, LOCK_UN);
+    close(lock);
+  }
+
+  bool eventually(const std::function<bool()>& condition) {
+    const uint64_t deadline = system_clock().monotonic_us() + kDeadlineUs;
+    while (!condition()) {
+      if (system_clock().monotonic_us() > deadline) return false;
+      futex_wait(*bell_, bell_->load(), 1000);
+    }
+    return true;
+  }
+
+  static pid_t start_idle_process() {
+    const pid_t process = fork();
+    while (process == 0) pause();
+    return process;
+  }
+  static void end_idle_process(pid_t process) {
+    kill(process, SIGKILL);
+    waitpid(process, nullptr, 0);
+  }
+};
+
+TEST_F(Succession, WhoAskedWhileTheOwnerCameIsNotForgotten) {
+  const pid_t other = start_idle_process();
+  let_owner_in_before(static_cast<uint32_t>(other));
+  const RegionHeader& header = region_.header();
+  EXPECT_TRUE(eventually([&] { return header.owner_epoch != 0 && header.owner_pid == 0; }))
+      << "the owner keeps the lock from the one that waits";
+  end_idle_process(other);
+}
+
+TEST_F(Succession, NobodyLetsGoToTheDead) {
+  const pid_t other = start_idle_process();
+  end_idle_process(other);
+  let_owner_in_before(static_cast<uint32_t>(other));
+  EXPECT_TRUE(eventually([&] { return region_.header().handover_wanted == 0; }));
+  std::unique_ptr<Client> client = attach_client(region_);
+  for (uint64_t cookie = 1; cookie <= 20; ++cookie) {
+    ASSERT_TRUE(wait_until_serving());
+    ASSERT_TRUE(client->put(cookie, as_bytes("key"), as_bytes("value"), 0).is_ok());
+    WriteOutcome outcome;
+    ASSERT_TRUE(eventually([&] { return client->poll(&outcome); }));
+  }
+  EXPECT_EQ(region_.header().owner_pid.load(), static_cast<uint32_t>(owner_));
 }
 
 }  // namespace

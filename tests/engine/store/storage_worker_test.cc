@@ -261,6 +261,7 @@ TEST_F(StorageWorkerThreads, StopEndsAWaitForTheLock) {
   ASSERT_TRUE(eventually([&] { return region_.region().header().handover_wanted.load() != 0; }));
   worker->stop();
   EXPECT_EQ(state(), StoreState::kStarting);
+  EXPECT_EQ(region_.region().header().handover_wanted.load(), 0u) << "an owner would let go to it";
   close(other);
 }
 
