@@ -28,6 +28,10 @@ const char* code_name(Code code) noexcept {
       return "outcome-unknown";
     case Code::kConditionFailed:
       return "condition-failed";
+    case Code::kNotANumber:
+      return "not-a-number";
+    case Code::kOutOfRange:
+      return "out-of-range";
     case Code::kCorruption:
       return "corruption";
     case Code::kWrongFormat:

@@ -24,6 +24,8 @@ enum class Code : uint8_t {
   kReadOnly,         // the store serves reads only, after an I/O failure
   kOutcomeUnknown,   // the write may or may not be durable
   kConditionFailed,  // a precondition did not hold; nothing was changed
+  kNotANumber,       // a counter's text is no decimal number of 64 bits; nothing was changed
+  kOutOfRange,       // a counter would leave the range of its type; nothing was changed
   kCorruption,       // bytes on disk or in shared memory contradict themselves
   kWrongFormat,      // a file or region of another format or version
   kIoError,          // a system call failed; error_number() says how

@@ -45,9 +45,14 @@ Status Client::check_serving() const noexcept {
   return Status::ok();
 }
 
-Status Client::check_writable(Bytes key) const noexcept {
+Status Client::check_writable() const noexcept {
   SMALL_DB_RETURN_IF_ERROR(check_serving());
   if (state() == StoreState::kReadOnly) return {Code::kReadOnly, "client: submit"};
+  return Status::ok();
+}
+
+Status Client::check_writable(Bytes key) const noexcept {
+  SMALL_DB_RETURN_IF_ERROR(check_writable());
   if (key.empty()) return {Code::kInvalidArgument, "client: empty key"};
   if (key.size() > kKeyBytesMax) return {Code::kTooLarge, "client: key"};
   return Status::ok();
@@ -56,9 +61,7 @@ Status Client::check_writable(Bytes key) const noexcept {
 Status Client::checkpoint(uint64_t cookie) {
   SMALL_DB_RETURN_IF_ERROR(check_serving());
   if (producer_.reserve(0) == nullptr) return {Code::kOverloaded, "client: ring"};
-  producer_.publish(SubmissionKind::kCheckpoint, next_sequence_, cookie);
-  note_submitted(cookie, false);
-  ring_doorbell(region_);
+  submit(SubmissionKind::kCheckpoint, cookie);
   return Status::ok();
 }
 
@@ -87,9 +90,7 @@ Status Client::submit_record(uint64_t cookie, const RecordView& record) {
   std::byte* payload = producer_.reserve(record_bytes(record));
   if (payload == nullptr) return {Code::kOverloaded, "client: ring"};
   encode_record(record, payload);
-  producer_.publish(SubmissionKind::kOperation, next_sequence_, cookie);
-  note_submitted(cookie, false);
-  ring_doorbell(region_);
+  submit(SubmissionKind::kOperation, cookie);
   return Status::ok();
 }
 
@@ -99,12 +100,41 @@ Status Client::begin_stream(uint64_t cookie, const RecordView& record) {
   std::byte* payload = producer_.reserve(bytes);
   if (payload == nullptr) return {Code::kOverloaded, "client: ring"};
   encode_record_prefix(record, static_cast<uint32_t>(record.value.size()), payload);
-  producer_.publish(SubmissionKind::kStreamBegin, next_sequence_, cookie);
-  streams_.push_back({next_sequence_, cookie, record.value, false});
+  start_stream(SubmissionKind::kStreamBegin, cookie, record.value);
+  return Status::ok();
+}
+
+Status Client::write(uint64_t cookie, Bytes set) {
+  SMALL_DB_RETURN_IF_ERROR(check_writable());
+  if (set.size() > kWriteSetBytesMax) return {Code::kTooLarge, "client: write set"};
+  if (set.size() > producer_.payload_bytes_max()) {
+    std::byte* payload = producer_.reserve(sizeof(uint64_t));
+    if (payload == nullptr) return {Code::kOverloaded, "client: ring"};
+    store<uint64_t>(payload, set.size());
+    start_stream(SubmissionKind::kWriteSetBegin, cookie, set);
+    return Status::ok();
+  }
+  std::byte* payload = producer_.reserve(set.size());
+  if (payload == nullptr) return {Code::kOverloaded, "client: ring"};
+  copy_bytes(payload, set);
+  submit(SubmissionKind::kWriteSet, cookie);
+  return Status::ok();
+}
+
+// What was reserved begins the stream; `rest` follows it in chunks.
+void Client::start_stream(SubmissionKind begin, uint64_t cookie, Bytes rest) {
+  producer_.publish(begin, next_sequence_, cookie);
+  streams_.push_back({next_sequence_, cookie, rest, false});
   note_submitted(cookie, true);
   feed_streams();
   ring_doorbell(region_);
-  return Status::ok();
+}
+
+// What was reserved is the whole request.
+void Client::submit(SubmissionKind kind, uint64_t cookie) {
+  producer_.publish(kind, next_sequence_, cookie);
+  note_submitted(cookie, false);
+  ring_doorbell(region_);
 }
 
 void Client::note_submitted(uint64_t cookie, bool streaming) {
@@ -141,6 +171,7 @@ bool Client::poll(WriteOutcome* outcome) {
     outcome->cookie = completion->cookie;
     outcome->code = static_cast<Code>(completion->code);
     outcome->revision = completion->revision;
+    outcome->result = completion->result;
     return true;
   }
   if (!streams_.empty()) feed_streams();

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/record/record.h"
+#include "engine/record/write_set.h"
 #include "engine/shm/region.h"
 #include "engine/shm/slot.h"
 #include "engine/shm/submission_ring.h"
@@ -20,7 +20,12 @@ namespace small_db {
 struct WriteOutcome {
   uint64_t cookie = 0;    // as given at submit
   Code code = Code::kOk;  // kOk: durable. kOutcomeUnknown: durable or not. Anything else: not done.
-  uint64_t revision = 0;  // of the commit, when kOk
+  // kOk: of the commit, or of the state in which there was nothing to do. kConditionFailed: that of
+  // the record whose guard did not hold, 0 when there is none.
+  uint64_t revision = 0;
+  // kOk, of a write set: the counter's new value (int64_t) after a single kAdd, else how many
+  // records were put and deleted.
+  uint64_t result = 0;
 };
 
 class Client {
@@ -47,6 +52,12 @@ class Client {
   // kInvalidArgument and kTooLarge by the engine's limits. Nothing was submitted then.
   Status put(uint64_t cookie, Bytes key, Bytes value, uint64_t expires_at_ms);
   Status erase(uint64_t cookie, Bytes key);
+
+  // Submits a write set (write_set.h), under the same rules as put: `set` must stay valid until the
+  // outcome comes. Errors: as put. Outcomes beside put's: kConditionFailed, a guard does not hold;
+  // kNotFound, kSetExpiry of a key that has no record; kNotANumber and kOutOfRange of kAdd;
+  // kTooLarge, the results do not fit one frame of the log. Nothing was changed then.
+  Status write(uint64_t cookie, Bytes set);
 
   // Asks for a checkpoint; its outcome comes when the new generation is durable. A store that is
   // read-only takes it, and serves writes again when it succeeds. Errors: as put.
@@ -83,8 +94,11 @@ class Client {
   Client(Region region, ClaimedSlot slot);
 
   Status check_serving() const noexcept;
+  Status check_writable() const noexcept;
   Status check_writable(Bytes key) const noexcept;
+  void submit(SubmissionKind kind, uint64_t cookie);
   Status submit_record(uint64_t cookie, const RecordView& record);
+  void start_stream(SubmissionKind begin, uint64_t cookie, Bytes rest);
   Status begin_stream(uint64_t cookie, const RecordView& record);
   void note_submitted(uint64_t cookie, bool streaming);
   void feed_streams();

@@ -27,7 +27,7 @@
 namespace small_db {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552424d5353;  // "SSMBREG1"
-inline constexpr uint32_t kRegionLayoutVersion = 3;
+inline constexpr uint32_t kRegionLayoutVersion = 4;
 inline constexpr uint32_t kNoConfiguration = UINT32_MAX;
 
 // What the store's clients are told. Written by the owner alone.
@@ -79,6 +79,9 @@ struct RegionHeader {
   std::atomic<uint64_t> owner_epoch;  // +1 by each owner that takes the region over
   std::atomic<uint32_t> owner_pid;
   std::atomic<uint32_t> distrust;  // 1: the owner died by a fault: rebuild the region from disk
+  // The latest time by which the owner decided that a record had expired, Unix time in
+  // milliseconds: who reads takes no earlier one, even when the system's clock is set back.
+  std::atomic<uint64_t> expiry_clock_ms;
 
   // Written by anyone who wants the owner to act.
   alignas(64) std::atomic<uint32_t> doorbell;  // futex word: +1 for each ring
@@ -125,7 +128,8 @@ struct RegionHeader {
 struct Completion {
   uint64_t sequence;
   uint64_t cookie;
-  uint64_t revision;  // of the commit; 0 when nothing was committed
+  uint64_t revision;  // see WriteOutcome (client.h)
+  uint64_t result;    // see there
   uint32_t code;      // Code
   uint32_t reserved;
 };

@@ -42,7 +42,7 @@ bool is_valid_entry(const SubmissionHeader& header, uint64_t bytes_there,
                     size_t ring_bytes) noexcept {
   const auto kind = static_cast<uint32_t>(header.kind);
   if (kind < static_cast<uint32_t>(SubmissionKind::kOperation) ||
-      kind > static_cast<uint32_t>(SubmissionKind::kCheckpoint)) {
+      kind > static_cast<uint32_t>(SubmissionKind::kWriteSetBegin)) {
     return false;
   }
   if (header.payload_bytes > submission_payload_bytes_max(ring_bytes) ||

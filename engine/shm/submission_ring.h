@@ -22,11 +22,13 @@ enum class SubmissionKind : uint32_t {
   kPadding = 0,
   kOperation = 1,    // payload: one whole record, revision 0
   kStreamBegin = 2,  // payload: a put's record prefix; value_bytes of value follow in chunks
-  kStreamChunk = 3,  // payload: the next bytes of that value
-  kStreamEnd = 4,    // payload: the last bytes of that value: the request is complete
+  kStreamChunk = 3,  // payload: the next bytes of that value, or write set
+  kStreamEnd = 4,    // payload: the last bytes of that: the request is complete
   kStreamAbort = 5,  // no payload: forget the stream; answered like any request
   kCheckpoint =
       6,  // no payload: answered when a checkpoint that began later, or was at work, is done
+  kWriteSet = 7,       // payload: one whole write set (record/write_set.h)
+  kWriteSetBegin = 8,  // payload: u64, the bytes of a write set that follows in chunks
 };
 
 inline constexpr size_t kEntryAlignment = 16;

@@ -16,12 +16,13 @@ namespace {
 constexpr uint32_t kRingEntries = kSubmissionBytesMin / 64;
 constexpr uint64_t kDeadlineUs = 20'000'000;
 
-Completion nth(uint64_t n) { return {n, n * 3, n * 5, static_cast<uint32_t>(n % 7), 0}; }
+Completion nth(uint64_t n) { return {n, n * 3, n * 5, n * 7, static_cast<uint32_t>(n % 7), 0}; }
 
 bool is_nth(const Completion& completion, uint64_t n) {
   const Completion expected = nth(n);
   return completion.sequence == expected.sequence && completion.cookie == expected.cookie &&
-         completion.revision == expected.revision && completion.code == expected.code;
+         completion.revision == expected.revision && completion.result == expected.result &&
+         completion.code == expected.code;
 }
 
 TEST(CompletionRing, ShowsABatchAtOnce) {

@@ -59,6 +59,7 @@ TEST(Region, KeepsOffsetsOfTheLayoutVersion) {
   EXPECT_EQ(offsetof(RegionHeader, state), 136u);
   EXPECT_EQ(offsetof(RegionHeader, owner_epoch), 144u);
   EXPECT_EQ(offsetof(RegionHeader, distrust), 156u);
+  EXPECT_EQ(offsetof(RegionHeader, expiry_clock_ms), 160u);
   EXPECT_EQ(offsetof(RegionHeader, doorbell), 192u);
   EXPECT_EQ(offsetof(RegionHeader, owner_sleeps), 196u);
   EXPECT_EQ(offsetof(RegionHeader, next_incarnation), 208u);
@@ -70,7 +71,7 @@ TEST(Region, KeepsOffsetsOfTheLayoutVersion) {
   EXPECT_EQ(offsetof(RegionHeader, reason), 452u);
   EXPECT_EQ(sizeof(RegionHeader), 1536u);
   EXPECT_EQ(sizeof(Slot), 576u);
-  EXPECT_EQ(sizeof(Completion), 32u);
+  EXPECT_EQ(sizeof(Completion), 40u);
 }
 
 TEST(Region, SeparatesCacheLinesByWriter) {

@@ -85,7 +85,7 @@ TEST(Slot, BatchInFlightDoesNotDisturbTheNextHolder) {
 
   // The owner finishes the batch of a slot that is leaving, then sweeps.
   EXPECT_TRUE(slot_abandoned(region, first.index));
-  EXPECT_TRUE(put_completion(region, first.index, 0, Completion{1, 42, 7, 0, 0}));
+  EXPECT_TRUE(put_completion(region, first.index, 0, Completion{1, 42, 7, 0, 0, 0}));
   EXPECT_FALSE(publish_completions(region, first.index, 1));
   release_submissions(region, first.index, consumer.position());
   free_slot(region, first.index);

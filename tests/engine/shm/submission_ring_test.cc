@@ -62,6 +62,8 @@ TEST_F(SubmissionRing, KeepsTheNumbersOfTheKinds) {
   EXPECT_EQ(static_cast<uint32_t>(SubmissionKind::kStreamChunk), 3u);
   EXPECT_EQ(static_cast<uint32_t>(SubmissionKind::kStreamEnd), 4u);
   EXPECT_EQ(static_cast<uint32_t>(SubmissionKind::kStreamAbort), 5u);
+  EXPECT_EQ(static_cast<uint32_t>(SubmissionKind::kWriteSet), 7u);
+  EXPECT_EQ(static_cast<uint32_t>(SubmissionKind::kWriteSetBegin), 8u);
 }
 
 TEST_F(SubmissionRing, ReturnsWhatWasPublished) {
