@@ -171,7 +171,8 @@ bool Client::poll(WriteOutcome* outcome) {
     outcome->cookie = completion->cookie;
     outcome->code = static_cast<Code>(completion->code);
     outcome->revision = completion->revision;
-    outcome->result = completion->result;
+    outcome->records = completion->records;
+    outcome->number = completion->number;
     return true;
   }
   if (!streams_.empty()) feed_streams();

@@ -23,9 +23,8 @@ struct WriteOutcome {
   // kOk: of the commit, or of the state in which there was nothing to do. kConditionFailed: that of
   // the record whose guard did not hold, 0 when there is none.
   uint64_t revision = 0;
-  // kOk, of a write set: the counter's new value (int64_t) after a single kAdd, else how many
-  // records were put and deleted.
-  uint64_t result = 0;
+  uint32_t records = 0;  // kOk: how many records were put and deleted
+  int64_t number = 0;    // kOk, of a write set that is one kAdd: the counter's new value
 };
 
 class Client {

@@ -129,9 +129,9 @@ struct Completion {
   uint64_t sequence;
   uint64_t cookie;
   uint64_t revision;  // see WriteOutcome (client.h)
-  uint64_t result;    // see there
+  int64_t number;     // see there
   uint32_t code;      // Code
-  uint32_t reserved;
+  uint32_t records;   // see there
 };
 
 struct Slot;

@@ -16,13 +16,20 @@ namespace {
 constexpr uint32_t kRingEntries = kSubmissionBytesMin / 64;
 constexpr uint64_t kDeadlineUs = 20'000'000;
 
-Completion nth(uint64_t n) { return {n, n * 3, n * 5, n * 7, static_cast<uint32_t>(n % 7), 0}; }
+Completion nth(uint64_t n) {
+  return {n,
+          n * 3,
+          n * 5,
+          -static_cast<int64_t>(n),
+          static_cast<uint32_t>(n % 7),
+          static_cast<uint32_t>(n + 1)};
+}
 
 bool is_nth(const Completion& completion, uint64_t n) {
   const Completion expected = nth(n);
   return completion.sequence == expected.sequence && completion.cookie == expected.cookie &&
-         completion.revision == expected.revision && completion.result == expected.result &&
-         completion.code == expected.code;
+         completion.revision == expected.revision && completion.number == expected.number &&
+         completion.code == expected.code && completion.records == expected.records;
 }
 
 TEST(CompletionRing, ShowsABatchAtOnce) {
