@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "ngx_module/api/query.h"
 #include "ngx_module/directives.h"
 
 namespace small_db {
@@ -12,6 +13,14 @@ struct ItemRequest {
   ngx_http_request_t* r;
   StoreConf* store;
   std::string key;
+  Query query;  // only parameters that the route and the method take
+};
+
+// Of a resource that is no single key.
+struct ResourceRequest {
+  ngx_http_request_t* r;
+  StoreConf* store;
+  Query query;
 };
 
 // GET and HEAD. The body is discarded already.

@@ -14,18 +14,24 @@ bool is_get(const ngx_http_request_t* r) noexcept {
   return (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) != 0;
 }
 
-bool is_method_of(const ngx_http_request_t* r, Route route) noexcept {
-  switch (route) {
-    case Route::kItem:
-      return is_get(r) || (r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE)) != 0;
-    case Route::kHealth:
-    case Route::kRole:
-    case Route::kStatus:
-      return is_get(r);
-    case Route::kCheckpoint:
-      return r->method == NGX_HTTP_POST;
+Method method_of(const ngx_http_request_t* r) noexcept {
+  switch (r->method) {
+    case NGX_HTTP_GET:
+    case NGX_HTTP_HEAD:
+      return Method::kGet;
+    case NGX_HTTP_PUT:
+      return Method::kPut;
+    case NGX_HTTP_POST:
+      return Method::kPost;
+    case NGX_HTTP_PATCH:
+      return Method::kPatch;
+    case NGX_HTTP_DELETE:
+      return Method::kDelete;
+    case NGX_HTTP_OPTIONS:
+      return Method::kOptions;
+    default:
+      return Method::kOther;
   }
-  return false;
 }
 
 // Answers without having looked at the body.
@@ -58,6 +64,7 @@ std::optional<Problem> find_target(const ngx_http_request_t* r, const LocationCo
   request.args = text_of(r->args);
   request.mount = text_of(location.mount);
   request.key_bytes_max = location.store->max_key_size;
+  request.method = method_of(r);
   return parse_target(request, target);
 }
 
@@ -74,20 +81,45 @@ ngx_int_t handle_health(ngx_http_request_t* r, const Region& region) noexcept {
   return send_text(r, NGX_HTTP_SERVICE_UNAVAILABLE, kJsonContentType, body.text());
 }
 
-ngx_int_t handle_item(ngx_http_request_t* r, StoreConf* store, std::string key) noexcept {
-  if (!is_get(r)) return handle_write({r, store, std::move(key)});
+ngx_int_t refuse_method(ngx_http_request_t* r, Route route) noexcept {
+  return refuse(r, method_not_allowed(text_of(r->method_name), allowed_methods(route)));
+}
+
+ngx_int_t handle_item(ItemRequest request) noexcept {
+  ngx_http_request_t* r = request.r;
+  if ((r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE)) != 0) return handle_write(std::move(request));
+  if (!is_get(r)) return refuse_method(r, Route::kItem);
   const ngx_int_t discarded = ngx_http_discard_request_body(r);
-  return discarded == NGX_OK ? handle_get({r, store, std::move(key)}) : discarded;
+  return discarded == NGX_OK ? handle_get(request) : discarded;
+}
+
+// GET and HEAD of what tells about the store.
+ngx_int_t handle_figures(ngx_http_request_t* r, const StoreConf& store, Route route) noexcept {
+  const ngx_int_t discarded = ngx_http_discard_request_body(r);
+  if (discarded != NGX_OK) return discarded;
+  if (route == Route::kHealth) return handle_health(r, store.region);
+  if (route == Route::kStatus) return handle_status(r, store.region);
+  return send_text(r, NGX_HTTP_OK, kJsonContentType, role_body(false));
 }
 
 ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexcept {
-  if (target.route == Route::kItem) return handle_item(r, store, std::move(target.key));
-  if (target.route == Route::kCheckpoint) return handle_checkpoint(r, store);
-  const ngx_int_t discarded = ngx_http_discard_request_body(r);
-  if (discarded != NGX_OK) return discarded;
-  if (target.route == Route::kHealth) return handle_health(r, store->region);
-  if (target.route == Route::kStatus) return handle_status(r, store->region);
-  return send_text(r, NGX_HTTP_OK, kJsonContentType, role_body(false));
+  switch (target.route) {
+    case Route::kItem:
+      return handle_item({r, store, std::move(target.key), std::move(target.query)});
+    case Route::kCheckpoint:
+      return handle_checkpoint(r, store);
+    case Route::kHealth:
+    case Route::kStatus:
+    case Route::kRole:
+      return handle_figures(r, *store, target.route);
+    case Route::kCollection:
+    case Route::kTransaction:
+    case Route::kSnapshot:
+    case Route::kMetrics:
+    case Route::kOpenApi:
+      break;
+  }
+  return refuse(r, make_problem(ProblemKind::kUnknownPath, {"it is not in this build"}));
 }
 
 }  // namespace
@@ -103,9 +135,7 @@ ngx_int_t handle_request(ngx_http_request_t* r) noexcept {
     if (add_header(r, "Allow", allowed_methods(target.route)) != NGX_OK) return NGX_ERROR;
     return send_no_content(r);
   }
-  if (!is_method_of(r, target.route)) {
-    return refuse(r, method_not_allowed(text_of(r->method_name), allowed_methods(target.route)));
-  }
+  if (!takes_method(target.route, method_of(r))) return refuse_method(r, target.route);
   return dispatch(r, location->store, std::move(target));
 }
 

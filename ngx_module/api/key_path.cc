@@ -1,34 +1,11 @@
 #include "ngx_module/api/key_path.h"
 
 #include <exception>
-#include <utility>
+
+#include "ngx_module/api/percent.h"
 
 namespace small_db {
 namespace {
-
-int hex_value(char digit) noexcept {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  const char lower = static_cast<char>(digit | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-// One byte of percent-encoded text, and how much of the text stands for it; taken is 0 where the
-// encoding is invalid.
-struct DecodedByte {
-  char byte = 0;
-  size_t taken = 0;
-};
-
-DecodedByte decode_byte(std::string_view text) noexcept {
-  if (text[0] != '%') return {text[0], 1};
-  if (text.size() < 3) return {};
-  const int high = hex_value(text[1]);
-  const int low = hex_value(text[2]);
-  if (high < 0 || low < 0) return {};
-  return {static_cast<char>(high << 4 | low), 3};
-}
-
-constexpr std::string_view kTwoDigits = "a % needs two hexadecimal digits after it";
 
 std::string_view without_slash(std::string_view mount) noexcept {
   if (!mount.empty() && mount.back() == '/') mount.remove_suffix(1);
@@ -92,46 +69,6 @@ std::optional<std::string_view> below_mount(const RequestTarget& request) noexce
   return path.substr(1);
 }
 
-struct Query {
-  bool has_key = false;
-  std::string key;
-};
-
-std::optional<Problem> parse_parameter(std::string_view parameter, bool takes_key, Query* query) {
-  const size_t equals = parameter.find('=');
-  const std::string_view name = parameter.substr(0, equals);
-  if (!takes_key || name != "key") {
-    return make_problem(ProblemKind::kInvalidQuery,
-                        {"unknown parameter '", QuotedInput(name).text(), "'"});
-  }
-  if (query->has_key) {
-    return make_problem(ProblemKind::kInvalidQuery, {"the parameter 'key' is given twice"});
-  }
-  query->has_key = true;
-  if (equals == std::string_view::npos) return std::nullopt;
-  const std::string_view text = parameter.substr(equals + 1);
-  for (size_t at = 0; at < text.size();) {
-    const DecodedByte decoded = decode_byte(text.substr(at));
-    if (decoded.taken == 0) {
-      return make_problem(ProblemKind::kInvalidQuery,
-                          {"at byte ", at, " of the parameter 'key': ", kTwoDigits});
-    }
-    query->key.push_back(decoded.byte);
-    at += decoded.taken;
-  }
-  return std::nullopt;
-}
-
-std::optional<Problem> parse_query(std::string_view args, bool takes_key, Query* query) {
-  if (args.empty()) return std::nullopt;
-  for (;;) {
-    const size_t end = args.find('&');
-    if (auto problem = parse_parameter(args.substr(0, end), takes_key, query)) return problem;
-    if (end == std::string_view::npos) return std::nullopt;
-    args.remove_prefix(end + 1);
-  }
-}
-
 std::optional<Problem> check_key(const RequestTarget& request, std::string_view key) noexcept {
   if (key.empty()) return make_problem(ProblemKind::kInvalidKey, {"the key is empty"});
   if (key.size() > request.key_bytes_max) {
@@ -140,27 +77,39 @@ std::optional<Problem> check_key(const RequestTarget& request, std::string_view 
   return std::nullopt;
 }
 
-std::optional<Problem> parse_item(const RequestTarget& request, std::string_view rest,
+// What a request of this method may say. A method that the route does not take is refused by the
+// caller, whatever its parameters are.
+std::optional<Problem> check_query(Method method, const Target& target, bool is_named_by_path) {
+  if (!takes_method(target.route, method)) return std::nullopt;
+  const Parameters known = parameters_of(target.route, method);
+  return target.query.check(is_named_by_path ? known.without(Parameter::kKey) : known);
+}
+
+// MOUNT/kv, with the key as a parameter or without any.
+std::optional<Problem> parse_collection(const RequestTarget& request, Target* target) {
+  const bool is_item = target->query.has(Parameter::kKey);
+  target->route = is_item ? Route::kItem : Route::kCollection;
+  if (auto problem = check_query(request.method, *target, false)) return problem;
+  if (!is_item) return std::nullopt;
+  const std::string_view key = target->query.text(Parameter::kKey);
+  if (auto problem = check_key(request, key)) return problem;
+  target->key.assign(key);
+  return std::nullopt;
+}
+
+// MOUNT/kv/KEY.
+std::optional<Problem> parse_item(const RequestTarget& request, std::string_view key,
                                   Target* target) {
-  constexpr std::string_view kCollection = "kv";
-  const bool in_query = rest == kCollection;
-  Query query;
-  if (auto problem = parse_query(request.args, in_query, &query)) return problem;
-  if (in_query && !query.has_key) {
-    const QuotedInput mount(without_slash(request.mount));
-    return make_problem(ProblemKind::kInvalidKey, {"no key: name it as ", mount.text(),
-                                                   "/kv/KEY or ", mount.text(), "/kv?key=KEY"});
-  }
-  if (!in_query && is_changed_by_nginx(request.rewritten_from)) {
+  target->route = Route::kItem;
+  if (auto problem = check_query(request.method, *target, true)) return problem;
+  if (is_changed_by_nginx(request.rewritten_from)) {
     return make_problem(
         ProblemKind::kAmbiguousPath,
         {"nginx rewrote the path, and before that it had resolved //, /./ or /../, cut "
          "a fragment or decoded %3F: bytes of the key may be lost; name it as ",
          QuotedInput(without_slash(request.mount)).text(), "/kv?key=PERCENT-ENCODED-KEY"});
   }
-  const std::string_view key = in_query ? query.key : rest.substr(kCollection.size() + 1);
   if (auto problem = check_key(request, key)) return problem;
-  target->route = Route::kItem;
   target->key.assign(key);
   return std::nullopt;
 }
@@ -169,24 +118,21 @@ std::optional<Problem> parse(const RequestTarget& request, Target* target) {
   if (!request.raw.empty()) {
     if (auto problem = check_raw_path(request)) return problem;
   }
-  const std::optional<std::string_view> rest = below_mount(request);
-  if (rest && (*rest == "kv" || rest->substr(0, 3) == "kv/")) {
-    return parse_item(request, *rest, target);
+  constexpr std::string_view kItems = "kv/";
+  const std::string_view rest = below_mount(request).value_or(std::string_view());
+  const bool is_item = rest.substr(0, kItems.size()) == kItems;
+  const std::optional<Route> named = route_named(rest);
+  if (!is_item && !named && rest != "kv") {
+    return make_problem(ProblemKind::kUnknownPath, {"there are ", route_names(), " under ",
+                                                    QuotedInput(request.mount).text()});
   }
-  constexpr std::pair<std::string_view, Route> kRoutes[] = {{"health", Route::kHealth},
-                                                            {"checkpoint", Route::kCheckpoint},
-                                                            {"role", Route::kRole},
-                                                            {"status", Route::kStatus}};
-  for (const auto& [name, route] : kRoutes) {
-    if (!rest || *rest != name) continue;
-    target->route = route;
-    target->key.clear();
-    Query none;
-    return parse_query(request.args, false, &none);
-  }
-  return make_problem(ProblemKind::kUnknownPath,
-                      {"there are kv, health, role, status and checkpoint under ",
-                       QuotedInput(request.mount).text()});
+  target->key.clear();
+  target->query = Query();
+  if (auto problem = parse_query(request.args, &target->query)) return problem;
+  if (is_item) return parse_item(request, rest.substr(kItems.size()), target);
+  if (!named) return parse_collection(request, target);
+  target->route = *named;
+  return check_query(request.method, *target, false);
 }
 
 }  // namespace
@@ -197,20 +143,6 @@ std::optional<Problem> parse_target(const RequestTarget& request, Target* target
   } catch (const std::exception&) {
     return make_problem(ProblemKind::kOverloaded, {"the process is out of memory"});
   }
-}
-
-const char* allowed_methods(Route route) noexcept {
-  switch (route) {
-    case Route::kItem:
-      return "GET, HEAD, PUT, DELETE, OPTIONS";
-    case Route::kCheckpoint:
-      return "POST, OPTIONS";
-    case Route::kHealth:
-    case Route::kRole:
-    case Route::kStatus:
-      break;
-  }
-  return "GET, HEAD, OPTIONS";
 }
 
 }  // namespace small_db

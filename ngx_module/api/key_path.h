@@ -1,4 +1,4 @@
-// From a request's target to the resource that it names, and to the key.
+// From a request's target to the resource that it names, to the key, and to the parameters.
 //
 // Two forms name a key:
 //   MOUNT/kv/KEY        everything after kv/ in the raw path, percent-decoded once
@@ -20,10 +20,10 @@
 
 #include "engine/base/limits.h"
 #include "ngx_module/api/problem.h"
+#include "ngx_module/api/query.h"
+#include "ngx_module/api/routes.h"
 
 namespace small_db {
-
-enum class Route : uint8_t { kHealth, kItem, kCheckpoint, kRole, kStatus };
 
 // As nginx has it. All views must stay valid during the call only.
 struct RequestTarget {
@@ -33,19 +33,19 @@ struct RequestTarget {
   std::string_view mount;                // the location's prefix, with or without a / at its end
   size_t key_bytes_max = kKeyBytesMax;   // a longer key is kTooLarge (names max_key_size)
   std::string_view rewritten_from = {};  // r->unparsed_uri, when nginx rewrote the path
+  Method method = Method::kGet;          // decides which parameters there may be
 };
 
 struct Target {
   Route route = Route::kHealth;
   std::string key;  // of kItem, never empty
+  Query query;      // only what the route and the method take
 };
 
-// Errors: kUnknownPath, kInvalidPath, kAmbiguousPath, kInvalidKey, kInvalidQuery, kTooLarge;
-// kOverloaded when the process has no memory.
+// Whether the route takes the method is the caller's to see (takes_method). Errors: kUnknownPath,
+// kInvalidPath, kAmbiguousPath, kInvalidKey, kInvalidQuery, kTooLarge; kOverloaded when the process
+// has no memory.
 [[nodiscard]] std::optional<Problem> parse_target(const RequestTarget& request,
                                                   Target* target) noexcept;
-
-// Value of Allow for a route: "GET, HEAD, PUT, DELETE, OPTIONS".
-const char* allowed_methods(Route route) noexcept;
 
 }  // namespace small_db

@@ -115,10 +115,9 @@ TEST(KeyPath, RefusesTheEmptyKey) {
   EXPECT_EQ(refusal_of(request("/v1/kv/", "/v1/kv/")), "invalid-key: the key is empty");
   EXPECT_EQ(refusal_of(request("/v1/kv?key=", "/v1/kv")), "invalid-key: the key is empty");
   EXPECT_EQ(refusal_of(request("/v1/kv?key", "/v1/kv")), "invalid-key: the key is empty");
-  EXPECT_EQ(refusal_of(request("/v1/kv", "/v1/kv")),
-            "invalid-key: no key: name it as /v1/kv/KEY or /v1/kv?key=KEY");
   EXPECT_EQ(refusal_of(request("/v1/kv/?key=a", "/v1/kv/")),
-            "invalid-query: unknown parameter 'key'");
+            "invalid-query: the parameter 'key' means nothing to this request; the ones it takes: "
+            "raw, encoding");
 }
 
 TEST(KeyPath, TakesEveryKeyAsParameter) {
@@ -161,28 +160,37 @@ TEST(KeyPath, RefusesUnknownRepeatedAndMalformedParameters) {
     EXPECT_EQ(refusal_of(request(raw, "/v1/kv")), refusal) << raw;
   }
   EXPECT_EQ(refusal_of(request("/v1/kv/a?key=b", "/v1/kv/a")),
-            "invalid-query: unknown parameter 'key'");
+            "invalid-query: the parameter 'key' means nothing to this request; the ones it takes: "
+            "raw, encoding");
+  EXPECT_EQ(refusal_of(request("/v1/health?raw", "/v1/health")),
+            "invalid-query: the parameter 'raw' means nothing to this request; the ones it takes: "
+            "none");
   EXPECT_EQ(refusal_of(request("/v1/health?a=b", "/v1/health")),
             "invalid-query: unknown parameter 'a'");
 }
 
 TEST(KeyPath, FindsTheOtherRoutes) {
-  const std::pair<const char*, Route> routes[] = {{"/v1/health", Route::kHealth},
-                                                  {"/v1/checkpoint", Route::kCheckpoint},
-                                                  {"/v1/role", Route::kRole},
-                                                  {"/v1/status", Route::kStatus}};
+  const std::pair<const char*, Route> routes[] = {
+      {"/v1/health", Route::kHealth},     {"/v1/checkpoint", Route::kCheckpoint},
+      {"/v1/role", Route::kRole},         {"/v1/status", Route::kStatus},
+      {"/v1/txn", Route::kTransaction},   {"/v1/metrics", Route::kMetrics},
+      {"/v1/snapshot", Route::kSnapshot}, {"/v1/openapi.json", Route::kOpenApi},
+      {"/v1/kv", Route::kCollection}};
   for (const auto& [path, route] : routes) {
     Target target;
     target.key = "old";
+    target.query.set(Parameter::kRaw, "");
     EXPECT_FALSE(parse_target(request(path, path), &target)) << path;
     EXPECT_EQ(target.route, route);
     EXPECT_EQ(target.key, "");
+    EXPECT_TRUE(target.query.is_empty());
   }
 }
 
 TEST(KeyPath, RefusesUnknownPaths) {
   const std::string refusal =
-      "unknown-path: there are kv, health, role, status and checkpoint under /v1/";
+      "unknown-path: there are kv, txn, health, role, status, metrics, snapshot, checkpoint and "
+      "openapi.json under /v1/";
   for (const char* path : {"/v1/", "/v1/kvx", "/v1/kv2/a", "/v1/health/", "/v1/Health", "/v1/x",
                            "/v1", "/v2/kv/a", "/"}) {
     EXPECT_EQ(refusal_of(request(path, path)), refusal) << path;
@@ -235,11 +243,26 @@ TEST(KeyPath, NamesTheLimitOfKeys) {
   EXPECT_EQ(key_of(limited), "ABC");
 }
 
-TEST(KeyPath, NamesTheMethodsOfEachRoute) {
-  EXPECT_STREQ(allowed_methods(Route::kItem), "GET, HEAD, PUT, DELETE, OPTIONS");
-  EXPECT_STREQ(allowed_methods(Route::kHealth), "GET, HEAD, OPTIONS");
-  EXPECT_STREQ(allowed_methods(Route::kRole), "GET, HEAD, OPTIONS");
-  EXPECT_STREQ(allowed_methods(Route::kCheckpoint), "POST, OPTIONS");
+TEST(KeyPath, TellsTheCollectionFromAnItemByTheKey) {
+  Target target;
+  EXPECT_FALSE(parse_target(request("/v1/kv?prefix=a%2F&limit=5", "/v1/kv"), &target));
+  EXPECT_EQ(target.route, Route::kCollection);
+  EXPECT_EQ(target.query.text(Parameter::kPrefix), "a/");
+  EXPECT_EQ(target.query.text(Parameter::kLimit), "5");
+  EXPECT_EQ(refusal_of(request("/v1/kv?key=a&prefix=b", "/v1/kv")),
+            "invalid-query: the parameter 'prefix' means nothing to this request; the ones it "
+            "takes: key, raw, encoding");
+}
+
+TEST(KeyPath, TakesTheParametersOfTheMethod) {
+  RequestTarget counter = request("/v1/kv/n?incr=1&ttl=5s", "/v1/kv/n");
+  EXPECT_EQ(refusal_of(counter).substr(0, 35), "invalid-query: the parameter 'incr'");
+  counter.method = Method::kPost;
+  EXPECT_EQ(key_of(counter), "n");
+  counter.method = Method::kOptions;
+  EXPECT_EQ(key_of(counter), "n");
+  counter.method = Method::kOther;  // the caller refuses the method
+  EXPECT_EQ(key_of(counter), "n");
 }
 
 }  // namespace

@@ -1,0 +1,106 @@
+#include "ngx_module/api/routes.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace small_db {
+namespace {
+
+struct NameRow {
+  std::string_view name;
+  Route route;
+};
+
+constexpr NameRow kNames[] = {
+    {"txn", Route::kTransaction},
+    {"health", Route::kHealth},
+    {"role", Route::kRole},
+    {"status", Route::kStatus},
+    {"metrics", Route::kMetrics},
+    {"snapshot", Route::kSnapshot},
+    {"checkpoint", Route::kCheckpoint},
+    {"openapi.json", Route::kOpenApi},
+};
+
+struct MethodRow {
+  Route route;
+  Method method;
+  Parameters parameters;
+};
+
+constexpr MethodRow kMethods[] = {
+    {Route::kItem, Method::kGet, {Parameter::kKey, Parameter::kRaw, Parameter::kEncoding}},
+    {Route::kItem, Method::kPut, {Parameter::kKey, Parameter::kRaw, Parameter::kTtl}},
+    {Route::kItem, Method::kDelete, {Parameter::kKey}},
+    {Route::kItem, Method::kPatch, {Parameter::kKey}},
+    {Route::kItem,
+     Method::kPost,
+     {Parameter::kKey, Parameter::kIncr, Parameter::kInit, Parameter::kTtl}},
+    {Route::kCollection,
+     Method::kGet,
+     {Parameter::kPrefix, Parameter::kStart, Parameter::kEnd, Parameter::kLimit, Parameter::kCursor,
+      Parameter::kDelimiter, Parameter::kValues, Parameter::kReverse, Parameter::kEncoding,
+      Parameter::kCount}},
+    {Route::kCollection, Method::kPut, {Parameter::kPrefix, Parameter::kReplace, Parameter::kAll}},
+    {Route::kCollection, Method::kPost, {}},
+    {Route::kCollection, Method::kDelete, {Parameter::kPrefix, Parameter::kAll}},
+    {Route::kTransaction, Method::kPost, {}},
+    {Route::kCheckpoint, Method::kPost, {}},
+    {Route::kSnapshot, Method::kGet, {Parameter::kFresh}},
+    {Route::kHealth, Method::kGet, {}},
+    {Route::kRole, Method::kGet, {}},
+    {Route::kStatus, Method::kGet, {}},
+    {Route::kMetrics, Method::kGet, {}},
+    {Route::kOpenApi, Method::kGet, {}},
+};
+
+}  // namespace
+
+std::optional<Route> route_named(std::string_view name) noexcept {
+  for (const NameRow& row : kNames) {
+    if (row.name == name) return row.route;
+  }
+  return std::nullopt;
+}
+
+std::string_view route_names() noexcept {
+  return "kv, txn, health, role, status, metrics, snapshot, checkpoint and openapi.json";
+}
+
+const char* allowed_methods(Route route) noexcept {
+  switch (route) {
+    case Route::kItem:
+      return "GET, HEAD, PUT, DELETE, PATCH, POST, OPTIONS";
+    case Route::kCollection:
+      return "GET, HEAD, PUT, POST, DELETE, OPTIONS";
+    case Route::kTransaction:
+    case Route::kCheckpoint:
+      return "POST, OPTIONS";
+    case Route::kSnapshot:
+    case Route::kHealth:
+    case Route::kRole:
+    case Route::kStatus:
+    case Route::kMetrics:
+    case Route::kOpenApi:
+      break;
+  }
+  return "GET, HEAD, OPTIONS";
+}
+
+bool takes_method(Route route, Method method) noexcept {
+  if (method == Method::kOptions) return true;
+  return std::any_of(std::begin(kMethods), std::end(kMethods), [&](const MethodRow& row) {
+    return row.route == route && row.method == method;
+  });
+}
+
+Parameters parameters_of(Route route, Method method) noexcept {
+  Parameters parameters;
+  for (const MethodRow& row : kMethods) {
+    const bool is_asked = method == Method::kOptions || method == row.method;
+    if (row.route == route && is_asked) parameters = parameters | row.parameters;
+  }
+  return parameters;
+}
+
+}  // namespace small_db
