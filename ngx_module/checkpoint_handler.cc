@@ -43,10 +43,10 @@ Status submit_checkpoint(ngx_http_request_t* r, Client& client, uint64_t cookie)
   return client.checkpoint(cookie);
 }
 
-ngx_int_t send_checkpoint_outcome(ngx_http_request_t* r, Code code) noexcept {
+ngx_int_t send_checkpoint_outcome(ngx_http_request_t* r, const WriteOutcome& outcome) noexcept {
   r->disable_not_modified = 1;
-  if (code == Code::kOk) return send_text(r, NGX_HTTP_OK, kJsonContentType, kOkBody);
-  return send_problem(r, checkpoint_refusal(checkpoint_of(r)->store->region, code));
+  if (outcome.code == Code::kOk) return send_text(r, NGX_HTTP_OK, kJsonContentType, kOkBody);
+  return send_problem(r, checkpoint_refusal(checkpoint_of(r)->store->region, outcome.code));
 }
 
 bool is_lost(ngx_http_request_t* r) noexcept {

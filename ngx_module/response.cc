@@ -11,6 +11,18 @@
 namespace small_db {
 namespace {
 
+// nullptr when there is no memory.
+ngx_table_elt_t* push_header(ngx_http_request_t* r, std::string_view name,
+                             std::string_view value) noexcept {
+  auto* header = static_cast<ngx_table_elt_t*>(ngx_list_push(&r->headers_out.headers));
+  if (header == nullptr) return nullptr;
+  *header = {};
+  header->hash = 1;
+  header->key = ngx_text(name);
+  header->value = ngx_text(value);
+  return header;
+}
+
 ngx_int_t add_retry_after(ngx_http_request_t* r, int seconds) noexcept {
   auto* text = static_cast<char*>(ngx_pnalloc(r->pool, NGX_INT_T_LEN));
   if (text == nullptr) return NGX_ERROR;
@@ -43,13 +55,7 @@ bool is_intercepted(const ngx_http_request_t* r, ngx_uint_t status) noexcept {
 
 ngx_int_t add_header(ngx_http_request_t* r, std::string_view name,
                      std::string_view value) noexcept {
-  auto* header = static_cast<ngx_table_elt_t*>(ngx_list_push(&r->headers_out.headers));
-  if (header == nullptr) return NGX_ERROR;
-  *header = {};
-  header->hash = 1;
-  header->key = ngx_text(name);
-  header->value = ngx_text(value);
-  return NGX_OK;
+  return push_header(r, name, value) == nullptr ? NGX_ERROR : NGX_OK;
 }
 
 ngx_int_t send_body(ngx_http_request_t* r, int status, std::string_view content_type,
@@ -96,13 +102,24 @@ ngx_int_t send_problem(ngx_http_request_t* r, const Problem& problem) noexcept {
   return send_body(r, problem.status, kProblemContentType, buffer, bytes);
 }
 
-ngx_int_t send_write_outcome(ngx_http_request_t* r, Code code) noexcept {
+ngx_int_t set_etag(ngx_http_request_t* r, uint64_t revision) noexcept {
+  constexpr size_t kQuoteBytes = 2;
+  auto* text = static_cast<char*>(ngx_pnalloc(r->pool, NGX_INT64_LEN + kQuoteBytes));
+  if (text == nullptr) return NGX_ERROR;
+  text[0] = '"';
+  char* end = std::to_chars(text + 1, text + 1 + NGX_INT64_LEN, revision).ptr;
+  *end++ = '"';
+  r->headers_out.etag = push_header(r, "ETag", {text, static_cast<size_t>(end - text)});
+  return r->headers_out.etag == nullptr ? NGX_ERROR : NGX_OK;
+}
+
+ngx_int_t send_write_outcome(ngx_http_request_t* r, const WriteOutcome& outcome) noexcept {
   // Else the filter for conditional requests would turn a committed write's 200 into 304 or 412.
   r->disable_not_modified = 1;
-  if (code == Code::kOk) return send_text(r, NGX_HTTP_OK, kJsonContentType, kOkBody);
+  if (outcome.code == Code::kOk) return send_text(r, NGX_HTTP_OK, kJsonContentType, kOkBody);
   const auto* location =
       static_cast<const LocationConf*>(ngx_http_get_module_loc_conf(r, ngx_http_small_db_module));
-  return send_problem(r, refusal(location->store->region, code));
+  return send_problem(r, refusal(location->store->region, outcome.code));
 }
 
 }  // namespace small_db

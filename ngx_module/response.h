@@ -8,7 +8,7 @@
 
 #include <string_view>
 
-#include "engine/base/status.h"
+#include "engine/client/client.h"
 #include "ngx_module/api/problem.h"
 #include "ngx_module/nginx.h"
 
@@ -27,10 +27,13 @@ ngx_int_t send_no_content(ngx_http_request_t* r) noexcept;
 
 ngx_int_t send_problem(ngx_http_request_t* r, const Problem& problem) noexcept;
 
-// The answer to a write: {"ok":true} or the problem that `code` stands for.
-ngx_int_t send_write_outcome(ngx_http_request_t* r, Code code) noexcept;
+// The answer to a write: {"ok":true} or the problem that the outcome stands for.
+ngx_int_t send_write_outcome(ngx_http_request_t* r, const WriteOutcome& outcome) noexcept;
 
 // Adds a header. name and value must outlive the request. NGX_ERROR when there is no memory.
 ngx_int_t add_header(ngx_http_request_t* r, std::string_view name, std::string_view value) noexcept;
+
+// ETag: "REVISION", where nginx's own filters find it. NGX_ERROR when there is no memory.
+ngx_int_t set_etag(ngx_http_request_t* r, uint64_t revision) noexcept;
 
 }  // namespace small_db

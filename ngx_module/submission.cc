@@ -22,6 +22,13 @@ std::optional<Problem> why_not_from(const ngx_http_request_t* r) noexcept {
                  "only a client's own request can write"};
 }
 
+// The answer to what was not submitted.
+void refuse(ngx_http_request_t* r, const WaitKind& kind, Code code) noexcept {
+  WriteOutcome outcome;
+  outcome.code = code;
+  ngx_http_finalize_request(r, kind.answer(r, outcome));
+}
+
 }  // namespace
 
 std::optional<Problem> why_no_write(const ngx_http_request_t* r, const StoreConf& store) noexcept {
@@ -42,15 +49,11 @@ void submit_and_wait(ngx_http_request_t* r, const StoreConf& store, const WaitKi
                      uint64_t* cookie) noexcept {
   StoreClient* client = client_of(store);
   *cookie = client == nullptr ? 0 : open_wait(r, &client->engine(), kind);
-  if (*cookie == 0) {
-    ngx_http_finalize_request(r, kind.answer(r, Code::kOverloaded));
-    return;
-  }
+  if (*cookie == 0) return refuse(r, kind, Code::kOverloaded);
   const Status submitted = client->submit(*cookie);
   if (!submitted.is_ok()) {
     cancel_wait(*cookie);
-    ngx_http_finalize_request(r, kind.answer(r, submitted.code()));
-    return;
+    return refuse(r, kind, submitted.code());
   }
   start_wait(r, *cookie);
   expect_outcomes();

@@ -74,8 +74,15 @@ WaitTable& table() noexcept {
   return *waits;
 }
 
+// What is known of a write whose outcome nobody told.
+WriteOutcome without_answer(Code code) noexcept {
+  WriteOutcome outcome;
+  outcome.code = code;
+  return outcome;
+}
+
 // Ends the wait with an answer.
-void finish(Wait* wait, Code code) noexcept {
+void finish(Wait* wait, const WriteOutcome& outcome) noexcept {
   ngx_http_request_t* r = wait->r;
   ngx_connection_t* c = r->connection;
   const WaitKind& kind = *wait->kind;
@@ -83,7 +90,7 @@ void finish(Wait* wait, Code code) noexcept {
   // The client went away and nginx runs post_action: the request is no longer ours to answer.
   if (r->post_action) return;
   ngx_http_set_log_request(c->log, r);
-  ngx_http_finalize_request(r, kind.answer(r, code));
+  ngx_http_finalize_request(r, kind.answer(r, outcome));
   ngx_http_run_posted_requests(c);
 }
 
@@ -98,7 +105,7 @@ void pass_time(ngx_event_t* event) noexcept {
   auto* wait = static_cast<Wait*>(event->data);
   if (wait->left_ms != 0 && !wait->kind->is_lost(wait->r)) return arm_timer(wait);
   wait->client->cancel(wait->cookie);
-  finish(wait, Code::kOutcomeUnknown);
+  finish(wait, without_answer(Code::kOutcomeUnknown));
 }
 
 }  // namespace
@@ -138,7 +145,7 @@ void cancel_wait(uint64_t cookie) noexcept {
 
 void answer_wait(const WriteOutcome& outcome) noexcept {
   Wait* wait = table().find(outcome.cookie);
-  if (wait != nullptr) finish(wait, outcome.code);
+  if (wait != nullptr) finish(wait, outcome);
 }
 
 void end_waits(const Client& client, Code code) noexcept {
@@ -147,7 +154,7 @@ void end_waits(const Client& client, Code code) noexcept {
     Wait* wait = table().all()[i];
     if (wait->cookie == 0 || wait->client != &client) continue;
     wait->client->cancel(wait->cookie);
-    finish(wait, code);
+    finish(wait, without_answer(code));
   }
 }
 
@@ -155,7 +162,7 @@ void abort_waits() noexcept {
   // By index: an answer may run what opens new waits.
   for (size_t i = 0; i < table().all().size(); ++i) {
     Wait* wait = table().all()[i];
-    if (wait->cookie != 0) finish(wait, Code::kOutcomeUnknown);
+    if (wait->cookie != 0) finish(wait, without_answer(Code::kOutcomeUnknown));
   }
 }
 

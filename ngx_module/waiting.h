@@ -22,7 +22,7 @@ struct WaitKind {
   // Hands the request to the engine. Errors: as of Client::put.
   Status (*submit)(ngx_http_request_t* r, Client& client, uint64_t cookie) noexcept;
   // Sends the answer; returns what ngx_http_finalize_request takes.
-  ngx_int_t (*answer)(ngx_http_request_t* r, Code code) noexcept;
+  ngx_int_t (*answer)(ngx_http_request_t* r, const WriteOutcome& outcome) noexcept;
   // True when no outcome will ever come. Asked once a second; nullptr: one always comes.
   bool (*is_lost)(ngx_http_request_t* r) noexcept;
   ngx_msec_t deadline_ms;
