@@ -29,6 +29,9 @@ ngx_int_t handle_get(const ItemRequest& request) noexcept;
 // GET and HEAD of MOUNT/status. The body is discarded already.
 ngx_int_t handle_status(ngx_http_request_t* r, const Region& region) noexcept;
 
+// GET and HEAD of MOUNT/metrics. The body is discarded already.
+ngx_int_t handle_metrics(ngx_http_request_t* r, const StoreConf& store) noexcept;
+
 // PUT and DELETE: reads the body, submits, waits.
 ngx_int_t handle_write(ItemRequest request) noexcept;
 

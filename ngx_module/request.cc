@@ -99,6 +99,7 @@ ngx_int_t handle_figures(ngx_http_request_t* r, const StoreConf& store, Route ro
   if (discarded != NGX_OK) return discarded;
   if (route == Route::kHealth) return handle_health(r, store.region);
   if (route == Route::kStatus) return handle_status(r, store.region);
+  if (route == Route::kMetrics) return handle_metrics(r, store);
   return send_text(r, NGX_HTTP_OK, kJsonContentType, role_body(false));
 }
 
@@ -110,12 +111,12 @@ ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexc
       return handle_checkpoint(r, store);
     case Route::kHealth:
     case Route::kStatus:
+    case Route::kMetrics:
     case Route::kRole:
       return handle_figures(r, *store, target.route);
     case Route::kCollection:
     case Route::kTransaction:
     case Route::kSnapshot:
-    case Route::kMetrics:
     case Route::kOpenApi:
       break;
   }

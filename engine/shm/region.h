@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,6 +53,10 @@ struct RegionConfig {
   // kDerivedSubmissionBytesMax. A slot has one completion for every 64 bytes of it.
   uint32_t submission_bytes = 0;
 };
+
+inline constexpr uint64_t kSyncBoundsUs[] = {100,   250,    500,    1'000,   2'500,
+                                             5'000, 10'000, 25'000, 100'000, 1'000'000};
+inline constexpr size_t kSyncCounts = std::size(kSyncBoundsUs) + 1;
 
 inline constexpr size_t kReasonBytes = 1024;
 inline constexpr size_t kCacheLineBytes = 64;
@@ -116,6 +121,12 @@ struct RegionHeader {
   std::atomic<uint64_t> checkpoint_bytes;
   std::atomic<uint64_t> checkpoint_duration_us;
   std::atomic<uint64_t> checkpoint_end_ms;  // Unix time in milliseconds
+
+  // How long the syncs took: counts of those of at most kSyncBoundsUs[i], and above the one before;
+  // the last one of those above all bounds.
+  std::atomic<uint64_t> sync_counts[kSyncCounts];
+  std::atomic<uint64_t> sync_us;  // all together
+  std::atomic<uint64_t> expired;  // records that were removed because their time had come
 
   // Why the state is what it is, as text for people; reason_version is odd while it is being
   // written.

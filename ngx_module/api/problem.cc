@@ -27,22 +27,29 @@ constexpr KindRow kKinds[] = {
     {ProblemKind::kAmbiguousPath, 400, "urn:small-db:problem:ambiguous-path", "Ambiguous path"},
     {ProblemKind::kInvalidKey, 400, "urn:small-db:problem:invalid-key", "Invalid key"},
     {ProblemKind::kInvalidQuery, 400, "urn:small-db:problem:invalid-query", "Invalid query"},
+    {ProblemKind::kInvalidHeader, 400, "urn:small-db:problem:invalid-header", "Invalid header"},
     {ProblemKind::kInvalidBody, 400, "urn:small-db:problem:invalid-body", "Invalid body"},
     {ProblemKind::kInvalidArgument, 400, "urn:small-db:problem:invalid-argument",
      "Invalid argument"},
     {ProblemKind::kBackup, 403, "urn:small-db:problem:backup", "A backup takes no writes"},
     {ProblemKind::kMethodNotAllowed, 405, "urn:small-db:problem:method-not-allowed",
      "Method not allowed"},
+    {ProblemKind::kNotANumber, 409, "urn:small-db:problem:not-a-number", "Not a number"},
+    {ProblemKind::kOutOfRange, 409, "urn:small-db:problem:out-of-range", "Out of range"},
     {ProblemKind::kConditionFailed, 412, "urn:small-db:problem:condition-failed",
      "Precondition failed"},
     {ProblemKind::kTooLarge, 413, "urn:small-db:problem:too-large", "Too large"},
     {ProblemKind::kUnsupportedMediaType, 415, "urn:small-db:problem:unsupported-media-type",
      "Unsupported media type"},
+    {ProblemKind::kInvalidOperation, 422, "urn:small-db:problem:invalid-operation",
+     "Invalid operation"},
     {ProblemKind::kInternal, 500, "urn:small-db:problem:internal", "Internal error"},
     {ProblemKind::kCorruption, 500, "urn:small-db:problem:corruption", "Data is damaged"},
     {ProblemKind::kCheckpointFailed, 500, "urn:small-db:problem:checkpoint-failed",
      "The checkpoint failed"},
     {ProblemKind::kOverloaded, 503, "urn:small-db:problem:overloaded", "Overloaded"},
+    {ProblemKind::kContended, 503, "urn:small-db:problem:contended",
+     "Others changed the same keys"},
     {ProblemKind::kUnavailable, 503, "urn:small-db:problem:unavailable",
      "The store does not serve now"},
     {ProblemKind::kReadOnly, 503, "urn:small-db:problem:read-only",
@@ -189,6 +196,10 @@ ProblemKind problem_kind(Code code) noexcept {
       return ProblemKind::kReadOnly;
     case Code::kOutcomeUnknown:
       return ProblemKind::kOutcomeUnknown;
+    case Code::kNotANumber:
+      return ProblemKind::kNotANumber;
+    case Code::kOutOfRange:
+      return ProblemKind::kOutOfRange;
     case Code::kConditionFailed:
       return ProblemKind::kConditionFailed;
     case Code::kCorruption:

@@ -24,17 +24,22 @@ enum class ProblemKind : uint8_t {
   kAmbiguousPath,         // 400: the path means two things to nginx and to the store
   kInvalidKey,            // 400: the key is empty or missing
   kInvalidQuery,          // 400: an unknown, repeated or malformed parameter
+  kInvalidHeader,         // 400: a header's value is malformed
   kInvalidBody,           // 400: the body is not the JSON that is asked for
   kInvalidArgument,       // 400: any other broken rule
   kBackup,                // 403: a backup takes no writes
   kMethodNotAllowed,      // 405: with Allow
+  kNotANumber,            // 409: a counter's text is no number
+  kOutOfRange,            // 409: a counter would leave its range
   kConditionFailed,       // 412
   kTooLarge,              // 413: names the limit
   kUnsupportedMediaType,  // 415
+  kInvalidOperation,      // 422: an operation of a batch or transaction that can't be done
   kInternal,              // 500
   kCorruption,            // 500
   kCheckpointFailed,      // 500: the generation before stays in force
   kOverloaded,            // 503: nothing was done, try again
+  kContended,             // 503: others changed what a transaction read, again and again
   kUnavailable,           // 503: the store does not serve now
   kReadOnly,              // 503: the store takes no writes now
   kOutcomeUnknown,        // 503: the write may be durable or not

@@ -15,15 +15,25 @@ struct ParameterRow {
 };
 
 constexpr ParameterRow kParameters[] = {
-    {Parameter::kKey, "key", false},           {Parameter::kRaw, "raw", true},
-    {Parameter::kEncoding, "encoding", false}, {Parameter::kTtl, "ttl", false},
-    {Parameter::kIncr, "incr", false},         {Parameter::kInit, "init", false},
-    {Parameter::kPrefix, "prefix", false},     {Parameter::kStart, "start", false},
-    {Parameter::kEnd, "end", false},           {Parameter::kLimit, "limit", false},
-    {Parameter::kCursor, "cursor", false},     {Parameter::kDelimiter, "delimiter", false},
-    {Parameter::kValues, "values", true},      {Parameter::kReverse, "reverse", true},
-    {Parameter::kCount, "count", true},        {Parameter::kAll, "all", true},
-    {Parameter::kReplace, "replace", true},    {Parameter::kFresh, "fresh", true},
+    {Parameter::kKey, "key", false},
+    {Parameter::kRaw, "raw", true},
+    {Parameter::kEncoding, "encoding", false},
+    {Parameter::kTtl, "ttl", false},
+    {Parameter::kExpiresAt, "expires_at", false},
+    {Parameter::kIncr, "incr", false},
+    {Parameter::kInit, "init", false},
+    {Parameter::kPrefix, "prefix", false},
+    {Parameter::kStart, "start", false},
+    {Parameter::kEnd, "end", false},
+    {Parameter::kLimit, "limit", false},
+    {Parameter::kCursor, "cursor", false},
+    {Parameter::kDelimiter, "delimiter", false},
+    {Parameter::kValues, "values", true},
+    {Parameter::kReverse, "reverse", true},
+    {Parameter::kCount, "count", true},
+    {Parameter::kAll, "all", true},
+    {Parameter::kReplace, "replace", true},
+    {Parameter::kFresh, "fresh", true},
 };
 
 constexpr bool rows_are_in_order() {

@@ -25,6 +25,7 @@ enum class Parameter : uint8_t {
   kRaw,       // flag
   kEncoding,  // of a value in an answer: base64 | utf-8
   kTtl,
+  kExpiresAt,
   kIncr,
   kInit,
   kPrefix,

@@ -30,12 +30,14 @@ struct MethodRow {
 
 constexpr MethodRow kMethods[] = {
     {Route::kItem, Method::kGet, {Parameter::kKey, Parameter::kRaw, Parameter::kEncoding}},
-    {Route::kItem, Method::kPut, {Parameter::kKey, Parameter::kRaw, Parameter::kTtl}},
+    {Route::kItem,
+     Method::kPut,
+     {Parameter::kKey, Parameter::kRaw, Parameter::kTtl, Parameter::kExpiresAt}},
     {Route::kItem, Method::kDelete, {Parameter::kKey}},
     {Route::kItem, Method::kPatch, {Parameter::kKey}},
     {Route::kItem,
      Method::kPost,
-     {Parameter::kKey, Parameter::kIncr, Parameter::kInit, Parameter::kTtl}},
+     {Parameter::kKey, Parameter::kIncr, Parameter::kInit, Parameter::kTtl, Parameter::kExpiresAt}},
     {Route::kCollection,
      Method::kGet,
      {Parameter::kPrefix, Parameter::kStart, Parameter::kEnd, Parameter::kLimit, Parameter::kCursor,

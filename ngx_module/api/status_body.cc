@@ -78,6 +78,9 @@ StatusFigures read_status(const Region& region) {
   figures.operations = figure(header.operations);
   figures.log_bytes = figure(header.log_bytes);
   figures.log_failures = figure(header.log_failures);
+  for (size_t i = 0; i < kSyncCounts; ++i) figures.sync_counts[i] = figure(header.sync_counts[i]);
+  figures.sync_us = figure(header.sync_us);
+  figures.expired = figure(header.expired);
   figures.checkpoint_runs = figure(header.checkpoint_runs) != 0;
   figures.checkpoints = figure(header.checkpoints);
   figures.checkpoint_failures = figure(header.checkpoint_failures);
@@ -98,6 +101,7 @@ std::string status_body(const StatusFigures& figures) {
   body["revision"] = figures.revision;
   body["generation"] = figures.generation;
   body["keys"] = figures.keys;
+  body["expired"] = figures.expired;
   body["memory"] = {{"used", figures.memory_used_bytes},
                     {"free", figures.memory_free_bytes},
                     {"limit", figures.memory_limit_bytes}};

@@ -32,6 +32,9 @@ struct StatusFigures {
   uint64_t operations = 0;
   uint64_t log_bytes = 0;
   uint64_t log_failures = 0;
+  uint64_t sync_counts[kSyncCounts] = {};  // by kSyncBoundsUs
+  uint64_t sync_us = 0;
+  uint64_t expired = 0;
   bool checkpoint_runs = false;
   uint64_t checkpoints = 0;
   uint64_t checkpoint_failures = 0;

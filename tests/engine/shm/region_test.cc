@@ -67,9 +67,10 @@ TEST(Region, KeepsOffsetsOfTheLayoutVersion) {
   EXPECT_EQ(offsetof(RegionHeader, commits), 256u);
   EXPECT_EQ(offsetof(RegionHeader, generation), 320u);
   EXPECT_EQ(offsetof(RegionHeader, checkpoint_end_ms), 392u);
-  EXPECT_EQ(offsetof(RegionHeader, reason_version), 448u);
-  EXPECT_EQ(offsetof(RegionHeader, reason), 452u);
-  EXPECT_EQ(sizeof(RegionHeader), 1536u);
+  EXPECT_EQ(offsetof(RegionHeader, expired), 496u);
+  EXPECT_EQ(offsetof(RegionHeader, reason_version), 512u);
+  EXPECT_EQ(offsetof(RegionHeader, reason), 516u);
+  EXPECT_EQ(sizeof(RegionHeader), 1600u);
   EXPECT_EQ(sizeof(Slot), 576u);
   EXPECT_EQ(sizeof(Completion), 40u);
 }
@@ -81,7 +82,7 @@ TEST(Region, SeparatesCacheLinesByWriter) {
   EXPECT_LT(line(offsetof(RegionHeader, distrust)), line(offsetof(RegionHeader, doorbell)));
   EXPECT_EQ(line(offsetof(RegionHeader, doorbell)), line(offsetof(RegionHeader, next_incarnation)));
   EXPECT_LT(line(offsetof(RegionHeader, next_incarnation)), line(offsetof(RegionHeader, commits)));
-  EXPECT_LT(line(offsetof(RegionHeader, checkpoint_end_ms)),
+  EXPECT_LT(line(offsetof(RegionHeader, expired)),
             line(offsetof(RegionHeader, reason_version)));
   // Each position of a slot is alone.
   EXPECT_EQ(offsetof(Slot, pins), 64u);
