@@ -38,26 +38,31 @@ std::vector<Adoption::FoundRoot> Adoption::find_roots(BlockRef published_ref,
 
 Status Adoption::mark_root(const FoundRoot& root) {
   marking_batch_ = root.block->batch;
-  const Tree tree = root.block->tree();
-  if (tree.height > kTreeHeightMax) return {Code::kCorruption, "adopt: height"};
   bool is_new = false;
   SMALL_DB_RETURN_IF_ERROR(mark(root.ref, &is_new));
   if (!is_new) return {Code::kCorruption, "adopt: root"};
-  return tree.height == 0 ? Status::ok() : mark_node(tree.root, tree.height - 1);
+  SMALL_DB_RETURN_IF_ERROR(mark_tree(root.block->root.by_key()));
+  return mark_tree(root.block->root.by_expiry());
+}
+
+Status Adoption::mark_tree(const Tree& tree) {
+  if (tree.height > kTreeHeightMax) return {Code::kCorruption, "adopt: height"};
+  return tree.height == 0 ? Status::ok() : mark_node(tree.root, tree.order, tree.height - 1);
 }
 
 // A node that is marked already is a newer tree's too, and all below it.
-Status Adoption::mark_node(BlockRef ref, uint32_t level) {
+Status Adoption::mark_node(BlockRef ref, TreeOrder order, uint32_t level) {
   bool is_new = false;
   SMALL_DB_RETURN_IF_ERROR(mark(ref, &is_new));
   if (!is_new) return Status::ok();
   const Node* node = node_at(view_, ref, level);
-  if (node == nullptr) return {Code::kCorruption, "adopt: node"};
+  if (node == nullptr || node->order != order) return {Code::kCorruption, "adopt: node"};
   retire_if_old(ref, node->birth);
+  if (node->is_leaf() && order == TreeOrder::kExpiry) return check_marked(*node);
   SMALL_DB_RETURN_IF_ERROR(mark_holders(*node));
   if (node->is_leaf()) return Status::ok();
   for (uint32_t i = 0; i <= node->count; ++i) {
-    SMALL_DB_RETURN_IF_ERROR(mark_node(node->child(i), level - 1));
+    SMALL_DB_RETURN_IF_ERROR(mark_node(node->child(i), order, level - 1));
   }
   return Status::ok();
 }
@@ -72,6 +77,16 @@ Status Adoption::mark_holders(const Node& node) {
     if (marking_batch_ == published_batch_) continue;  // spares touching the holder
     retire_if_old(holder, node.is_leaf() ? reclaimer_.birth_of_record(holder)
                                          : separator_birth(view_.at(holder)));
+  }
+  return Status::ok();
+}
+
+// The records by expiry are the tree's by key, which comes first.
+Status Adoption::check_marked(const Node& leaf) {
+  for (uint32_t i = 0; i < leaf.count; ++i) {
+    bool is_new = false;
+    SMALL_DB_RETURN_IF_ERROR(mark(leaf.holder(i), &is_new));
+    if (is_new) return {Code::kCorruption, "adopt: expiry"};
   }
   return Status::ok();
 }

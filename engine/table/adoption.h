@@ -30,8 +30,10 @@ class Adoption {
 
   std::vector<FoundRoot> find_roots(BlockRef published_ref, const RootBlock& published) const;
   Status mark_root(const FoundRoot& root);
-  Status mark_node(BlockRef ref, uint32_t level);
+  Status mark_tree(const Tree& tree);
+  Status mark_node(BlockRef ref, TreeOrder order, uint32_t level);
   Status mark_holders(const Node& node);
+  Status check_marked(const Node& leaf);
   Status mark_extents(BlockRef record);
   Status mark(BlockRef block, bool* is_new);
   void retire_if_old(BlockRef block, uint64_t birth);

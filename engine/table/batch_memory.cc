@@ -24,12 +24,13 @@ void BatchMemory::refill() noexcept {
   }
 }
 
-Node* BatchMemory::new_node(uint32_t level, BlockRef* ref) noexcept {
+Node* BatchMemory::new_node(TreeOrder order, uint32_t level, BlockRef* ref) noexcept {
   *ref = take(kNodeBytes);
   auto* node = reinterpret_cast<Node*>(view_.at(*ref).data());
   std::memset(node, 0, kNodeHeaderBytes);
   node->birth = batch_;
   node->level = static_cast<uint8_t>(level);
+  node->order = order;
   return node;
 }
 

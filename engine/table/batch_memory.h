@@ -15,12 +15,13 @@
 
 namespace small_db {
 
-inline constexpr size_t kReserveNodes = 64;
+inline constexpr size_t kReserveNodes = 104;
 
-// Nodes that one put or erase may take: a path is copied, and split or merged at every level, and
-// the root may get a new one above it; one more is for the batch's own root block.
+// Nodes that one put into a tree, or one erase, may take: a path is copied, and split or merged at
+// every level, and the root may get a new one above it; one more is for the batch's own root block.
 constexpr size_t nodes_for_change(uint32_t height) noexcept { return 2 * height + 2; }
-static_assert(nodes_for_change(kTreeHeightMax) <= kReserveNodes);
+static_assert(3 * nodes_for_change(kTreeHeightMax) <= kReserveNodes,
+              "a put into both trees, and an erase of what it replaced; see trees.h");
 
 class BatchMemory {
  public:
@@ -29,6 +30,9 @@ class BatchMemory {
   // A batch begins, or goes on, under this number.
   void open(uint64_t batch) noexcept;
   uint64_t batch() const noexcept { return batch_; }
+  // True for a block that nothing reaches but what is being built: it may be changed in place, and
+  // freed at once.
+  bool is_own(uint64_t birth) const noexcept { return birth == batch_; }
   ArenaView view() const noexcept { return view_; }
 
   // Fills the reserve up from the arena, as far as that has blocks.
@@ -41,7 +45,7 @@ class BatchMemory {
   void forget_reserve() noexcept { reserve_.clear(); }
 
   // An empty node of the open batch. REQUIRES: the arena or the reserve has one.
-  Node* new_node(uint32_t level, BlockRef* ref) noexcept;
+  Node* new_node(TreeOrder order, uint32_t level, BlockRef* ref) noexcept;
 
   // A copy of `node` that belongs to the open batch; the original, at *ref, is retired.
   Node* copy_node(const Node& node, BlockRef* ref);

@@ -5,7 +5,7 @@
 namespace small_db {
 
 Status BulkBuilder::add(BlockRef record) {
-  const Bytes key = stored_key(memory_.view(), record);
+  const Bytes key = record_key(memory_.view(), order_, record);
   if (!last_key_.empty() && compare_bytes(last_key_, key) >= 0) {
     return {Code::kCorruption, "tree: order of the loaded keys"};
   }
@@ -19,6 +19,7 @@ Status BulkBuilder::add(BlockRef record) {
 
 Result<Tree> BulkBuilder::finish() {
   Tree tree;
+  tree.order = order_;
   if (leaf_count_ == 0) return tree;
   SMALL_DB_RETURN_IF_ERROR(need_memory());
   tree.root = write_leaf(BlockRef());
@@ -73,8 +74,8 @@ Status BulkBuilder::add_child(BlockRef child, BlockRef separator) {
 
 BlockRef BulkBuilder::write_leaf(BlockRef high) noexcept {
   BlockRef ref;
-  Node* node = memory_.new_node(0, &ref);
-  const size_t prefix = common_prefix_bytes(separator_key(leaf_low_), separator_key(high));
+  Node* node = memory_.new_node(order_, 0, &ref);
+  const size_t prefix = common_prefix_bytes(key_of(leaf_low_), key_of(high));
   node->count = static_cast<uint16_t>(leaf_count_);
   node->prefix_bytes = static_cast<uint16_t>(prefix);
   for (uint32_t i = 0; i < leaf_count_; ++i) {
@@ -88,12 +89,12 @@ BlockRef BulkBuilder::write_leaf(BlockRef high) noexcept {
 BlockRef BulkBuilder::write_inner(uint32_t level, uint32_t separators, BlockRef high) noexcept {
   const Level& open = levels_[level];
   BlockRef ref;
-  Node* node = memory_.new_node(level + 1, &ref);
-  const size_t prefix = common_prefix_bytes(separator_key(open.low), separator_key(high));
+  Node* node = memory_.new_node(order_, level + 1, &ref);
+  const size_t prefix = common_prefix_bytes(key_of(open.low), key_of(high));
   node->count = static_cast<uint16_t>(separators);
   node->prefix_bytes = static_cast<uint16_t>(prefix);
   for (uint32_t i = 0; i < separators; ++i) {
-    node->heads()[i] = key_head(separator_key(open.separators[i]), prefix);
+    node->heads()[i] = key_head(key_of(open.separators[i]), prefix);
     node->holders()[i] = open.separators[i].word();
   }
   for (uint32_t i = 0; i <= separators; ++i) node->children()[i] = open.children[i].word();
@@ -101,8 +102,8 @@ BlockRef BulkBuilder::write_inner(uint32_t level, uint32_t separators, BlockRef 
 }
 
 // Empty for none.
-Bytes BulkBuilder::separator_key(BlockRef separator) const noexcept {
-  return holder_key(memory_.view(), 1, separator);
+Bytes BulkBuilder::key_of(BlockRef separator) const noexcept {
+  return separator_key(memory_.view(), separator);
 }
 
 }  // namespace small_db

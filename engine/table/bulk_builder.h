@@ -1,4 +1,4 @@
-// Builds a tree bottom-up from records in ascending order of their keys: each node is written once,
+// Builds a tree bottom-up from records in its order, ascending: each node is written once,
 // filled to nine tenths, from left to right. Within the open batch; commit thread only.
 //
 // A node is written when the key that bounds it from above is known. A level that gets no further
@@ -17,7 +17,7 @@ namespace small_db {
 
 class BulkBuilder {
  public:
-  explicit BulkBuilder(BatchMemory& memory) noexcept : memory_(memory) {}
+  BulkBuilder(BatchMemory& memory, TreeOrder order) noexcept : memory_(memory), order_(order) {}
 
   // Adds a record of the arena. Errors: kCorruption when its key is not above the one before (the
   // record is not taken); kNoMemory. REQUIRES: the record can be read.
@@ -42,10 +42,11 @@ class BulkBuilder {
   Status add_child(BlockRef child, BlockRef separator);
   BlockRef write_leaf(BlockRef high) noexcept;
   BlockRef write_inner(uint32_t level, uint32_t separators, BlockRef high) noexcept;
-  Bytes separator_key(BlockRef separator) const noexcept;
+  Bytes key_of(BlockRef separator) const noexcept;
   Status need_memory() noexcept;
 
   BatchMemory& memory_;
+  TreeOrder order_;
   Bytes last_key_;
   uint32_t leaf_count_ = 0;
   BlockRef leaf_low_;

@@ -9,14 +9,6 @@ namespace {
 
 constexpr size_t kSeparatorLengthOffset = sizeof(uint64_t);
 
-Bytes separator_key(ArenaView arena, BlockRef ref) noexcept {
-  const Bytes block = arena.at(ref);
-  if (block.size() < kSeparatorHeaderBytes) return {};
-  const size_t key_bytes = load<uint16_t>(block.data() + kSeparatorLengthOffset);
-  if (kSeparatorHeaderBytes + key_bytes > block.size()) return {};
-  return block.subspan(kSeparatorHeaderBytes, key_bytes);
-}
-
 void insert_word(uint64_t* words, uint32_t count, uint32_t index, uint64_t word) noexcept {
   std::copy_backward(words + index, words + count, words + count + 1);
   words[index] = word;
@@ -56,8 +48,20 @@ Node* node_at(ArenaView arena, BlockRef ref, uint32_t level) noexcept {
   return node;
 }
 
-Bytes holder_key(ArenaView arena, uint32_t level, BlockRef holder) noexcept {
-  return level == 0 ? stored_key(arena, holder) : separator_key(arena, holder);
+Bytes separator_key(ArenaView arena, BlockRef separator) noexcept {
+  const Bytes block = arena.at(separator);
+  if (block.size() < kSeparatorHeaderBytes) return {};
+  const size_t key_bytes = load<uint16_t>(block.data() + kSeparatorLengthOffset);
+  if (kSeparatorHeaderBytes + key_bytes > block.size()) return {};
+  return block.subspan(kSeparatorHeaderBytes, key_bytes);
+}
+
+Bytes record_key(ArenaView arena, TreeOrder order, BlockRef record) noexcept {
+  return order == TreeOrder::kKey ? stored_key(arena, record) : stored_expiry_key(arena, record);
+}
+
+Bytes holder_key(ArenaView arena, TreeOrder order, uint32_t level, BlockRef holder) noexcept {
+  return level == 0 ? record_key(arena, order, holder) : separator_key(arena, holder);
 }
 
 uint64_t key_head(Bytes key, size_t prefix_bytes) noexcept {

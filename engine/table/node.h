@@ -13,6 +13,8 @@
 //    not. A separator is the shortest key that separates the leaves it was made for. It is a block
 //    of its own: nodes that split and merge hand it on, without needing memory.
 // 4. A node whose birth is the open batch belongs to the writer; any other is immutable.
+// 5. All nodes of a tree are of its order. In that by expiry, a record's key is its expiry time and
+//    its key, and only records that expire are there; see stored_record.h.
 //
 // Whoever reads a node checks it, in any process; see node_at.
 #pragma once
@@ -33,12 +35,19 @@ inline constexpr uint32_t kTreeHeightMax = 16;
 
 static_assert(2 * kLeafCapacity <= kNodeWords && 3 * kInnerCapacity + 1 <= kNodeWords);
 
+// What a tree orders its records by.
+enum class TreeOrder : uint8_t {
+  kKey = 0,
+  kExpiry = 1,
+};
+
 struct Node {
   uint64_t birth;         // number of the batch that made it
   uint16_t count;         // entries: records, or separators
   uint16_t prefix_bytes;  // of rule 1
   uint8_t level;          // 0: leaf
-  uint8_t reserved[3];
+  TreeOrder order;        // of rule 5; read only to find the keys of records
+  uint8_t reserved[2];
   uint64_t words[kNodeWords];
 
   bool is_leaf() const noexcept { return level == 0; }
@@ -65,12 +74,18 @@ uint64_t separator_birth(Bytes block) noexcept;  // REQUIRES: a separator's bloc
 // The node at `ref`, or nullptr when there is none of that level, or it contradicts itself.
 Node* node_at(ArenaView arena, BlockRef ref, uint32_t level) noexcept;
 
-// The key in a holder of a node of that level; empty when the holder makes no sense.
-Bytes holder_key(ArenaView arena, uint32_t level, BlockRef holder) noexcept;
+// The key in a separator's block; empty when it makes no sense.
+Bytes separator_key(ArenaView arena, BlockRef separator) noexcept;
+
+// The key by which a record stands in a tree of that order; empty when it makes no sense.
+Bytes record_key(ArenaView arena, TreeOrder order, BlockRef record) noexcept;
+
+// The key in a holder of a node of that order and level; empty when the holder makes no sense.
+Bytes holder_key(ArenaView arena, TreeOrder order, uint32_t level, BlockRef holder) noexcept;
 
 // The same of entry `index`. REQUIRES: index < node.count.
 inline Bytes entry_key(ArenaView arena, const Node& node, uint32_t index) noexcept {
-  return holder_key(arena, node.level, node.holder(index));
+  return holder_key(arena, node.order, node.level, node.holder(index));
 }
 
 // Rule 2; 0 when the key is not longer than the prefix.

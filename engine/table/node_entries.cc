@@ -25,6 +25,7 @@ void NodeEntries::append(const Node& node) noexcept {
   SMALL_DB_ASSERT(count_ + node.count <= kCountMax);
   if (count_ != 0 && prefix_bytes_ != node.prefix_bytes) heads_agree_ = false;
   level_ = node.level;
+  order_ = node.order;
   prefix_bytes_ = node.prefix_bytes;
   std::copy_n(node.heads(), node.count, heads_.begin() + count_);
   std::copy_n(node.holders(), node.count, holders_.begin() + count_);
@@ -49,7 +50,7 @@ void NodeEntries::insert(uint32_t index, Bytes key, BlockRef holder, BlockRef ch
 }
 
 Bytes NodeEntries::key(uint32_t index) const noexcept {
-  return holder_key(arena_, level_, holder(index));
+  return holder_key(arena_, order_, level_, holder(index));
 }
 
 Status NodeEntries::write(Node& node, const Fences& fences, uint32_t first,

@@ -36,7 +36,7 @@ class NodeEntries {
   // Empty when the entry's holder makes no sense.
   Bytes key(uint32_t index) const noexcept;
 
-  // Makes `node` hold entries [first, first + count), bounded by `fences`.
+  // Makes `node`, of the same order, hold entries [first, first + count), bounded by `fences`.
   // Errors: kCorruption when a key makes no sense; the node is half written then.
   Status write(Node& node, const Fences& fences, uint32_t first, uint32_t count) const noexcept;
 
@@ -47,6 +47,7 @@ class NodeEntries {
   ArenaView arena_;
   uint32_t count_ = 0;
   uint8_t level_ = 0;
+  TreeOrder order_ = TreeOrder::kKey;
   size_t prefix_bytes_ = 0;  // what the heads come after
   bool heads_agree_ = true;  // false: nodes with different prefixes were put together
   std::array<uint64_t, kCountMax> heads_;

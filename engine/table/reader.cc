@@ -35,7 +35,7 @@ Result<Snapshot> Snapshot::take(SlotPins& pins) noexcept {
   const RootBlock* block = root_at(snapshot.arena_, BlockRef::from_word(word));
   if (block == nullptr) return Status(Code::kCorruption, "snapshot: root");
   snapshot.root_ = &block->root;
-  snapshot.tree_ = block->tree();
+  snapshot.tree_ = block->root.by_key();
   return snapshot;
 }
 

@@ -58,6 +58,9 @@ class Snapshot {
   // All records in key order; must not outlive the snapshot.
   Cursor cursor() const noexcept { return Cursor(arena_, tree_); }
 
+  // Those that expire, the earliest first; the same. It seeks by keys as of expiry_key().
+  Cursor expiry_cursor() const noexcept { return Cursor(arena_, root_->by_expiry()); }
+
  private:
   Snapshot(SlotPins& pins, uint32_t pin) noexcept : pins_(&pins), pin_(pin) {}
   void let_go() noexcept;

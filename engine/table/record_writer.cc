@@ -34,6 +34,10 @@ Result<BlockRef> RecordWriter::allocate(const RecordView& prefix, uint32_t value
   std::byte* bytes = view_.at(block).data();
   SMALL_DB_KILL_POINT("record: allocated");
   encode_record_prefix(prefix, value_bytes, bytes);
+  if (prefix.expires_at_ms != 0) {
+    const ExpiryKey expiry = expiry_key(prefix.expires_at_ms);
+    copy_bytes(bytes + kRecordHeaderBytes, expiry);
+  }
   if (block.has_extents()) bytes[kFlagsOffset] |= std::byte{kRecordFlagExtents};
   return block;
 }

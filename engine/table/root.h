@@ -31,6 +31,11 @@ struct Root {
   uint32_t tree_height = 0;  // levels of nodes; 0: empty, 1: the root is a leaf
   uint32_t expiry_tree_height = 0;
   LogPosition log;
+
+  Tree by_key() const noexcept { return {BlockRef::from_word(tree), tree_height, TreeOrder::kKey}; }
+  Tree by_expiry() const noexcept {
+    return {BlockRef::from_word(expiry_tree), expiry_tree_height, TreeOrder::kExpiry};
+  }
 };
 
 // A root as it lies in the arena. The seal makes a reference to anything else recognisable: a new
@@ -38,10 +43,8 @@ struct Root {
 // It is broken before the first block that only this root reaches is freed.
 struct RootBlock {
   Root root;
-  uint64_t batch = 0;  // number of the batch that made it: +1 each; 0 is never used
+  uint64_t batch = 0;  // number of the batch that made it: they ascend; 0 is never used
   uint64_t seal = 0;   // root_seal() of the block's own reference
-
-  Tree tree() const noexcept { return {BlockRef::from_word(root.tree), root.tree_height}; }
 };
 
 inline constexpr uint64_t root_seal(BlockRef ref) noexcept {

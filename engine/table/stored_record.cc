@@ -10,6 +10,11 @@ constexpr size_t kTypeOffset = 14;
 constexpr size_t kFlagsOffset = 15;
 static_assert(kFlagsOffset + 1 == kRecordHeaderBytes);
 
+// REQUIRES: the block is not shorter than a header.
+bool expires(Bytes block) noexcept {
+  return (load<uint8_t>(block.data() + kFlagsOffset) & kRecordFlagExpiry) != 0;
+}
+
 }  // namespace
 
 StoredValue StoredValue::in_one_piece(Bytes value) noexcept {
@@ -39,10 +44,22 @@ Bytes stored_key(ArenaView arena, BlockRef ref) noexcept {
   const Bytes block = arena.at(ref);
   if (block.size() < kRecordHeaderBytes) return {};
   const size_t key_bytes = load<uint16_t>(block.data() + kKeyBytesOffset);
-  const bool expires = (load<uint8_t>(block.data() + kFlagsOffset) & kRecordFlagExpiry) != 0;
-  const size_t key_at = kRecordHeaderBytes + (expires ? kRecordExpiryBytes : 0);
+  const size_t key_at = kRecordHeaderBytes + (expires(block) ? kRecordExpiryBytes : 0);
   if (key_bytes > kKeyBytesMax || key_at + key_bytes > block.size()) return {};
   return block.subspan(key_at, key_bytes);
+}
+
+Bytes stored_expiry_key(ArenaView arena, BlockRef ref) noexcept {
+  const Bytes key = stored_key(arena, ref);
+  const Bytes block = arena.at(ref);
+  if (key.empty() || !expires(block)) return {};
+  return block.subspan(kRecordHeaderBytes, kRecordExpiryBytes + key.size());
+}
+
+ExpiryKey expiry_key(uint64_t expires_at_ms) noexcept {
+  ExpiryKey key;
+  store(key.data(), __builtin_bswap64(expires_at_ms));
+  return key;
 }
 
 Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept {
@@ -60,7 +77,7 @@ Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept 
   }
   record.revision = load<uint64_t>(block.data() + kRecordRevisionOffset);
   if ((flags & kRecordFlagExpiry) != 0) {
-    record.expires_at_ms = load<uint64_t>(block.data() + kRecordHeaderBytes);
+    record.expires_at_ms = __builtin_bswap64(load<uint64_t>(block.data() + kRecordHeaderBytes));
   }
   const Bytes rest = block.subspan(record.key.data() + record.key.size() - block.data());
   if (in_extents) {

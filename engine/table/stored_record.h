@@ -1,7 +1,7 @@
 // A record as the table keeps it: one block, immutable once it is in the tree.
 //
-//   value inline       record prefix (record.h) | key | value
-//   value in extents   record prefix, flag 0x80 | key | BlockRef of an extent, 8 bytes, × n
+//   value inline       record prefix (record.h) | value
+//   value in extents   record prefix, flag 0x80 | BlockRef of an extent, 8 bytes, × n
 //
 // 1. The value lies in extents when the encoding is longer than kInlineRecordBytesMax, or when the
 //    arena has no run that long; an empty value never does. References to such a record carry
@@ -9,10 +9,13 @@
 // 2. Each extent but the last is full to its last byte; together they hold value_bytes, which
 //    gives n.
 // 3. Bytes of a block after the last field mean nothing.
+// 4. The prefix differs from record.h in one thing: expires_at_ms is big-endian. So it and the key,
+//    which follows it, are together a key that orders records by the time of their expiry.
 //
 // Whoever reads a record checks it, in any process: lengths that make no sense give kCorruption.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "engine/base/status.h"
@@ -64,6 +67,13 @@ Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept;
 
 // The key of the record at `ref`; empty when it is not that of a record. Reads nothing else.
 Bytes stored_key(ArenaView arena, BlockRef ref) noexcept;
+
+// Rule 4's key of the record at `ref`; empty when it has no expiry, or is not that of a record.
+Bytes stored_expiry_key(ArenaView arena, BlockRef ref) noexcept;
+
+// The least of those keys for records that expire at `expires_at_ms` or later.
+using ExpiryKey = std::array<std::byte, kRecordExpiryBytes>;
+ExpiryKey expiry_key(uint64_t expires_at_ms) noexcept;
 
 template <typename Visit>
 Status StoredValue::for_each_extent(Visit&& visit) const {

@@ -5,7 +5,6 @@
 
 #include "engine/base/kill_point.h"
 #include "engine/table/adoption.h"
-#include "engine/table/tree_writer.h"
 
 namespace small_db {
 
@@ -53,7 +52,7 @@ void Table::forget_everything() {
   reclaimer_.clear();
   memory_.forget_reserve();
   reserved_.clear();
-  tree_ = Tree();
+  trees_ = Trees();
   keys_ = 0;
   data_bytes_ = 0;
   batch_is_open_ = false;
@@ -63,7 +62,7 @@ void Table::forget_everything() {
 }
 
 void Table::start_from(const RootBlock& root) {
-  tree_ = root.tree();
+  trees_ = {root.root.by_key(), root.root.by_expiry()};
   keys_ = root.root.keys;
   data_bytes_ = root.root.data_bytes;
   last_batch_ = root.batch;
@@ -100,35 +99,39 @@ Status Table::commit_put(BlockRef record, uint64_t revision) {
   SMALL_DB_ASSERT(batch_is_open_);
   const auto found = std::find(reserved_.rbegin(), reserved_.rend(), record);
   SMALL_DB_ASSERT(found != reserved_.rend());
+  SMALL_DB_RETURN_IF_ERROR(insert(record, revision));
+  reserved_.erase(std::next(found).base());
+  return Status::ok();
+}
+
+Status Table::put(const RecordView& record) {
+  SMALL_DB_ASSERT(batch_is_open_);
+  const Result<BlockRef> ref = records_.make(record);
+  if (!ref.is_ok()) return ref.status();
+  const Status status = insert(ref.value(), record.revision);
+  if (!status.is_ok()) records_.free(ref.value());
+  return status;
+}
+
+// Puts the record into the trees. Errors: kNoMemory, nothing is changed; kCorruption.
+Status Table::insert(BlockRef record, uint64_t revision) {
   // What a put leaves must be enough for the deletes that make room again.
   memory_.refill();
   if (!memory_.reserve_is_full()) return {Code::kNoMemory, "table: reserve"};
   records_.set_revision(record, revision);
   BlockRef replaced;
-  SMALL_DB_RETURN_IF_ERROR(
-      put_in_tree(memory_, tree_, stored_key(view_, record), record, &replaced));
-  reserved_.erase(std::next(found).base());
+  SMALL_DB_RETURN_IF_ERROR(put_in_trees(memory_, trees_, record, &replaced));
   revision_max_ = std::max(revision_max_, revision);
   count_record(record, true);
   retire_replaced(replaced);
   return Status::ok();
 }
 
-Status Table::put(const RecordView& record) {
-  if (record.value.size() > kValueBytesMax) return {Code::kTooLarge, "table: record"};
-  const Result<BlockRef> ref = reserve_put(record, static_cast<uint32_t>(record.value.size()));
-  if (!ref.is_ok()) return ref.status();
-  records_.fill(ref.value(), 0, record.value);
-  const Status status = commit_put(ref.value(), record.revision);
-  if (!status.is_ok()) discard_put(ref.value());
-  return status;
-}
-
 Status Table::erase(Bytes key, uint64_t revision, bool* existed) {
   SMALL_DB_ASSERT(batch_is_open_);
   if (!has_node_reserve()) memory_.refill();
   BlockRef removed;
-  SMALL_DB_RETURN_IF_ERROR(erase_from_tree(memory_, tree_, key, &removed));
+  SMALL_DB_RETURN_IF_ERROR(erase_from_trees(memory_, trees_, key, &removed));
   revision_max_ = std::max(revision_max_, revision);
   if (existed != nullptr) *existed = !removed.is_null();
   retire_replaced(removed);
@@ -136,15 +139,15 @@ Status Table::erase(Bytes key, uint64_t revision, bool* existed) {
 }
 
 void Table::begin_load() {
-  SMALL_DB_ASSERT(batch_is_open_ && tree_.height == 0 && !loading_);
-  loading_ = std::make_unique<BulkBuilder>(memory_);
+  SMALL_DB_ASSERT(batch_is_open_ && trees_.by_key.height == 0 && !loading_);
+  loading_ = std::make_unique<BulkLoad>(memory_);
 }
 
 Status Table::load(const RecordView& record) {
   SMALL_DB_ASSERT(loading_);
   const Result<BlockRef> ref = records_.make(record);
   if (!ref.is_ok()) return ref.status();
-  const Status status = loading_->add(ref.value());
+  const Status status = loading_->add(ref.value(), record.expires_at_ms);
   if (!status.is_ok()) {
     records_.free(ref.value());
     return status;
@@ -157,22 +160,42 @@ Status Table::load(const RecordView& record) {
 
 Status Table::end_load() {
   SMALL_DB_ASSERT(loading_);
-  const Result<Tree> tree = loading_->finish();
+  const Result<Trees> trees = loading_->finish();
   loading_.reset();
-  if (!tree.is_ok()) return tree.status();
-  tree_ = tree.value();
+  if (!trees.is_ok()) return trees.status();
+  trees_ = trees.value();
   show_memory();
   return Status::ok();
 }
 
-Result<StoredRecord> Table::find(Bytes key) const { return find_record(view_, tree_, key); }
+Result<StoredRecord> Table::find(Bytes key) const { return find_record(view_, trees_.by_key, key); }
 
 StoredRecord Table::stored_record(BlockRef record) const {
   return read_stored_record(view_, record).value();
 }
 
-bool Table::has_node_reserve() const {
-  return memory_.reserve_holds(nodes_for_change(tree_.height));
+bool Table::has_node_reserve() const { return memory_.reserve_holds(nodes_for_erase(trees_)); }
+
+Result<uint64_t> Table::next_expiry_ms() const {
+  Cursor cursor(view_, trees_.by_expiry);
+  SMALL_DB_RETURN_IF_ERROR(cursor.seek_first());
+  if (!cursor.is_valid()) return uint64_t{0};
+  const Result<StoredRecord> record = cursor.record();
+  if (!record.is_ok()) return record.status();
+  return record.value().expires_at_ms;
+}
+
+Status Table::collect_expired(uint64_t now_ms, size_t max, std::vector<std::string>* keys) const {
+  Cursor cursor(view_, trees_.by_expiry);
+  Status status = cursor.seek_first();
+  for (size_t count = 0; count < max && status.is_ok() && cursor.is_valid(); ++count) {
+    const Result<StoredRecord> record = cursor.record();
+    if (!record.is_ok()) return record.status();
+    if (record.value().expires_at_ms > now_ms) return Status::ok();
+    keys->emplace_back(as_text(record.value().key));
+    status = cursor.next();
+  }
+  return status;
 }
 
 BlockRef Table::seal_batch(uint64_t last_revision, uint64_t epoch, const LogPosition& log) {
@@ -180,8 +203,10 @@ BlockRef Table::seal_batch(uint64_t last_revision, uint64_t epoch, const LogPosi
   const BlockRef ref = memory_.new_root_block();
   auto* block = new (view_.at(ref).data()) RootBlock;
   block->root.revision = last_revision;
-  block->root.tree = tree_.root.word();
-  block->root.tree_height = tree_.height;
+  block->root.tree = trees_.by_key.root.word();
+  block->root.tree_height = trees_.by_key.height;
+  block->root.expiry_tree = trees_.by_expiry.root.word();
+  block->root.expiry_tree_height = trees_.by_expiry.height;
   block->root.keys = keys_;
   block->root.data_bytes = data_bytes_;
   block->root.epoch = epoch;

@@ -14,16 +14,18 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/shm/region.h"
 #include "engine/table/arena.h"
 #include "engine/table/batch_memory.h"
-#include "engine/table/bulk_builder.h"
+#include "engine/table/bulk_load.h"
 #include "engine/table/cursor.h"
 #include "engine/table/reader.h"
 #include "engine/table/reclaimer.h"
 #include "engine/table/record_writer.h"
+#include "engine/table/trees.h"
 
 namespace small_db {
 
@@ -79,7 +81,14 @@ class Table {
   Result<StoredRecord> find(Bytes key) const;
 
   // All records of that state in key order. Valid until the next change.
-  Cursor cursor() const { return Cursor(view_, tree_); }
+  Cursor cursor() const { return Cursor(view_, trees_.by_key); }
+
+  // When the first record of that state expires; 0 when none does. Errors: kCorruption.
+  Result<uint64_t> next_expiry_ms() const;
+
+  // Adds to *keys those of at most `max` records of that state whose time has come at `now_ms`, the
+  // earliest first. Errors: kCorruption.
+  Status collect_expired(uint64_t now_ms, size_t max, std::vector<std::string>* keys) const;
 
   // What a reserved record holds. REQUIRES: reserve_put made it.
   StoredRecord stored_record(BlockRef record) const;
@@ -110,6 +119,7 @@ class Table {
 
   void forget_everything();
   void start_from(const RootBlock& root);
+  Status insert(BlockRef record, uint64_t revision);
   void retire_replaced(BlockRef record);
   void count_record(BlockRef record, bool added);
   void show_memory() const;
@@ -122,7 +132,7 @@ class Table {
   BatchMemory memory_;
 
   // The state that the open batch has built, or the last sealed one's.
-  Tree tree_;
+  Trees trees_;
   uint64_t keys_ = 0;
   uint64_t data_bytes_ = 0;
 
@@ -130,8 +140,8 @@ class Table {
   uint64_t last_batch_ = 0;    // number of the last sealed one
   uint64_t revision_max_ = 0;  // of all records that were ever put
   uint64_t first_revision_ = 0;
-  std::vector<BlockRef> reserved_;        // records that are not in the tree
-  std::unique_ptr<BulkBuilder> loading_;  // between begin_load and end_load
+  std::vector<BlockRef> reserved_;     // records that are not in the tree
+  std::unique_ptr<BulkLoad> loading_;  // between begin_load and end_load
 };
 
 // States where the log stands after the root's batch. Sync thread, before publish_root.

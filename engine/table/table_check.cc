@@ -1,6 +1,6 @@
 // Table::check(): every granule that is given out is accounted for exactly once.
 //
-// The newest tree, the garbage, the live roots, the reserve and the reserved records are disjoint,
+// The newest trees, the garbage, the live roots, the reserve and the reserved records are disjoint,
 // and together they are what the arena has given out. Older states reach nothing else.
 #include <vector>
 
@@ -36,10 +36,22 @@ class TableCheck {
 
  private:
   Status account_newest() {
-    TreeCheck check(table_.view_, [this](BlockRef block) { return account(block); });
-    SMALL_DB_RETURN_IF_ERROR(check.run(table_.tree_));
-    const bool counted = check.keys() == table_.keys_ && check.data_bytes() == table_.data_bytes_;
-    return counted ? Status::ok() : Status(Code::kCorruption, "check: counts");
+    const auto visit = [this](BlockRef block) { return account(block); };
+    return check_state(table_.trees_, table_.keys_, table_.data_bytes_, visit);
+  }
+
+  // Both trees, which must have the same records with an expiry.
+  template <typename Visit>
+  Status check_state(const Trees& trees, uint64_t keys, uint64_t data_bytes, Visit visit) {
+    TreeCheck by_key(table_.view_, visit);
+    SMALL_DB_RETURN_IF_ERROR(by_key.run(trees.by_key));
+    if (by_key.keys() != keys || by_key.data_bytes() != data_bytes) {
+      return {Code::kCorruption, "check: counts"};
+    }
+    TreeCheck by_expiry(table_.view_, visit);
+    SMALL_DB_RETURN_IF_ERROR(by_expiry.run(trees.by_expiry));
+    const bool same = by_key.expiring() == by_expiry.expiring();
+    return same ? Status::ok() : Status(Code::kCorruption, "check: expiry");
   }
 
   Status account_garbage() {
@@ -53,11 +65,9 @@ class TableCheck {
   Status check_older(const Reclaimer::LiveRoot& live) {
     const RootBlock* root = root_at(table_.view_, live.ref);
     if (root == nullptr || root->batch != live.batch) return {Code::kCorruption, "check: root"};
-    TreeCheck check(table_.view_, [this](BlockRef block) { return require_accounted(block); });
-    SMALL_DB_RETURN_IF_ERROR(check.run(root->tree()));
-    const bool counted =
-        check.keys() == root->root.keys && check.data_bytes() == root->root.data_bytes;
-    return counted ? Status::ok() : Status(Code::kCorruption, "check: root's counts");
+    const auto visit = [this](BlockRef block) { return require_accounted(block); };
+    return check_state({root->root.by_key(), root->root.by_expiry()}, root->root.keys,
+                       root->root.data_bytes, visit);
   }
 
   Status account(BlockRef block) {

@@ -125,7 +125,7 @@ Status Erase::merge(uint32_t depth, const Pair& pair) {
 // Divides the separators and children of two inner nodes evenly.
 Status Erase::share(uint32_t depth, Pair pair) {
   TreePath::Step& parent = path_[depth - 1];
-  if (pair.sibling_node->birth != memory_.batch()) {
+  if (!memory_.is_own(pair.sibling_node->birth)) {
     pair.sibling_node = memory_.copy_node(*pair.sibling_node, &pair.sibling);
     parent.node->children()[pair.sibling_index] = pair.sibling.word();
   }

@@ -21,7 +21,7 @@ Status TreePath::descend(Bytes key) noexcept {
 void TreePath::make_writable() {
   for (uint32_t depth = 0; depth < tree_.height; ++depth) {
     Step& step = steps_[depth];
-    if (step.node->birth == memory_.batch()) continue;
+    if (memory_.is_own(step.node->birth)) continue;
     step.node = memory_.copy_node(*step.node, &step.ref);
     if (depth == 0) {
       tree_.root = step.ref;

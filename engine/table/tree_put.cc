@@ -30,7 +30,7 @@ class Put {
 
  private:
   Status plant() {
-    Node* leaf = memory_.new_node(0, &tree_.root);
+    Node* leaf = memory_.new_node(tree_.order, 0, &tree_.root);
     tree_.height = 1;
     insert_entry(*leaf, 0, key_head(key_, 0), record_);
     return Status::ok();
@@ -94,7 +94,7 @@ Status Put::insert_and_split() {
   right.separator = memory_.new_separator(right_key.first(shared + 1));
   if (right.separator.is_null()) return {Code::kNoMemory, "tree: separator"};
   path_.make_writable();
-  Node* right_node = memory_.new_node(0, &right.node);
+  Node* right_node = memory_.new_node(tree_.order, 0, &right.node);
   const Fences fences = path_.fences(depth);
   const Bytes middle = right_key.first(shared + 1);
   SMALL_DB_RETURN_IF_ERROR(entries.write(*path_.leaf().node, {fences.low, middle}, 0, cut));
@@ -109,7 +109,7 @@ Status Put::add_sibling(uint32_t below, NewSibling sibling) {
   for (uint32_t depth = below; depth-- > 0;) {
     TreePath::Step& step = path_[depth];
     if (step.node->count < kInnerCapacity) {
-      const Bytes key = holder_key(memory_.view(), step.node->level, sibling.separator);
+      const Bytes key = separator_key(memory_.view(), sibling.separator);
       insert_entry(*step.node, step.index, key_head(key, step.node->prefix_bytes),
                    sibling.separator, sibling.node);
       return Status::ok();
@@ -127,13 +127,13 @@ Status Put::split_inner(uint32_t depth, NewSibling* sibling) {
   TreePath::Step& step = path_[depth];
   NodeEntries entries(memory_.view());
   entries.append(*step.node);
-  entries.insert(step.index, holder_key(memory_.view(), step.node->level, sibling->separator),
-                 sibling->separator, sibling->node);
+  entries.insert(step.index, separator_key(memory_.view(), sibling->separator), sibling->separator,
+                 sibling->node);
   const uint32_t cut = inner_cut(step.index);
   const Bytes middle = entries.key(cut);
   const Fences fences = path_.fences(depth);
   BlockRef right;
-  Node* right_node = memory_.new_node(step.node->level, &right);
+  Node* right_node = memory_.new_node(tree_.order, step.node->level, &right);
   SMALL_DB_RETURN_IF_ERROR(entries.write(*step.node, {fences.low, middle}, 0, cut));
   SMALL_DB_RETURN_IF_ERROR(
       entries.write(*right_node, {middle, fences.high}, cut + 1, entries.count() - cut - 1));
@@ -143,10 +143,10 @@ Status Put::split_inner(uint32_t depth, NewSibling* sibling) {
 
 void Put::grow(NewSibling sibling) {
   const BlockRef left = tree_.root;
-  Node* root = memory_.new_node(tree_.height, &tree_.root);
+  Node* root = memory_.new_node(tree_.order, tree_.height, &tree_.root);
   ++tree_.height;
   root->children()[0] = left.word();
-  const Bytes key = holder_key(memory_.view(), root->level, sibling.separator);
+  const Bytes key = separator_key(memory_.view(), sibling.separator);
   insert_entry(*root, 0, key_head(key, 0), sibling.separator, sibling.node);
 }
 

@@ -53,8 +53,18 @@ TEST_F(StoredRecordTest, KeepsAShortValueBehindTheKey) {
 
 TEST_F(StoredRecordTest, KeepsTheExpiryBeforeTheKey) {
   const BlockRef record = make("k", "v", 0x1122334455667788);
-  EXPECT_EQ(hex(record, 26), "0807060504030201010000000100010188776655443322116b76");
+  EXPECT_EQ(hex(record, 26), "0807060504030201010000000100010111223344556677886b76");
   EXPECT_EQ(read_stored_record(view_, record).value().expires_at_ms, 0x1122334455667788U);
+}
+
+TEST_F(StoredRecordTest, ExpiryAndKeyAreAKeyThatOrdersByTime) {
+  const std::string time = "\x11\x22\x33\x44\x55\x66\x77\x88";
+  EXPECT_EQ(as_text(stored_expiry_key(view_, make("key", "v", 0x1122334455667788))), time + "key");
+  EXPECT_EQ(as_text(expiry_key(0x1122334455667788)), time);
+  EXPECT_TRUE(stored_expiry_key(view_, make("key", "v")).empty());
+  EXPECT_TRUE(stored_expiry_key(view_, BlockRef()).empty());
+  const BlockRef in_extents = make("key", std::string(40000, 'v'), 0x1122334455667788);
+  EXPECT_EQ(as_text(stored_expiry_key(view_, in_extents)), time + "key");
 }
 
 TEST_F(StoredRecordTest, KeepsALongValueInExtents) {
