@@ -27,7 +27,9 @@ enum class ProblemKind : uint8_t {
   kInvalidHeader,         // 400: a header's value is malformed
   kInvalidBody,           // 400: the body is not the JSON that is asked for
   kInvalidArgument,       // 400: any other broken rule
+  kNoCheckpoint,          // 404: the store has no checkpoint yet
   kBackup,                // 403: a backup takes no writes
+  kNotAcceptable,         // 406: the value can't be shown as asked for
   kMethodNotAllowed,      // 405: with Allow
   kNotANumber,            // 409: a counter's text is no number
   kOutOfRange,            // 409: a counter would leave its range
@@ -35,6 +37,7 @@ enum class ProblemKind : uint8_t {
   kTooLarge,              // 413: names the limit
   kUnsupportedMediaType,  // 415
   kInvalidOperation,      // 422: an operation of a batch or transaction that can't be done
+  kRangeNotSatisfiable,   // 416: with Content-Range
   kInternal,              // 500
   kCorruption,            // 500
   kCheckpointFailed,      // 500: the generation before stays in force
