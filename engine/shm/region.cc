@@ -25,7 +25,7 @@ constexpr int kReasonAttemptsMax = 1000;
 
 static_assert(sizeof(RegionHeader) <= kPageBytes);
 static_assert(kConfigBytes == 64 && offsetof(RegionHeader, published_root) == 128);
-static_assert(sizeof(Completion) == 32);
+static_assert(sizeof(Completion) == 40);
 static_assert(std::atomic<uint64_t>::is_always_lock_free &&
                   std::atomic<uint32_t>::is_always_lock_free &&
                   std::atomic<char>::is_always_lock_free,
