@@ -16,9 +16,9 @@ HeldStates look_at_held_states(const Region& region) noexcept {
       if (word == 0) continue;
       const RootBlock* block = root_at(arena, BlockRef::from_word(word));
       if (block == nullptr) continue;  // a reader is about to take it back
-      const uint64_t revision = block->root.revision;
+      // Acquires, so that the pin is looked at afterwards.
+      const uint64_t revision = __atomic_load_n(&block->root.revision, __ATOMIC_ACQUIRE);
       // Let go meanwhile: the block may have been something else already.
-      std::atomic_thread_fence(std::memory_order_acquire);
       if (pin.load(std::memory_order_relaxed) != word) continue;
       held.oldest_revision = held.pins == 0 ? revision : std::min(held.oldest_revision, revision);
       ++held.pins;
