@@ -11,11 +11,6 @@ BatchMemory::BatchMemory(Arena& arena, ArenaView view, Reclaimer& reclaimer)
   reserve_.reserve(kReserveNodes);
 }
 
-void BatchMemory::open(uint64_t batch) noexcept {
-  batch_ = batch;
-  reclaimer_.open_batch(batch);
-}
-
 void BatchMemory::refill() noexcept {
   while (!reserve_is_full()) {
     const BlockRef block = arena_.allocate(kNodeBytes);
@@ -28,7 +23,7 @@ Node* BatchMemory::new_node(TreeOrder order, uint32_t level, BlockRef* ref) noex
   *ref = take(kNodeBytes);
   auto* node = reinterpret_cast<Node*>(view_.at(*ref).data());
   std::memset(node, 0, kNodeHeaderBytes);
-  node->birth = batch_;
+  node->birth = reclaimer_.open_batch();
   node->level = static_cast<uint8_t>(level);
   node->order = order;
   return node;
@@ -40,14 +35,14 @@ Node* BatchMemory::copy_node(const Node& node, BlockRef* ref) {
   auto* copy = reinterpret_cast<Node*>(view_.at(*ref).data());
   std::memcpy(copy, &node, sizeof(Node));
   SMALL_DB_KILL_POINT("node: copied under the old birth");
-  copy->birth = batch_;
+  copy->birth = reclaimer_.open_batch();
   retire_node(old, node);
   return copy;
 }
 
 BlockRef BatchMemory::new_separator(Bytes key) noexcept {
   const BlockRef block = arena_.allocate(kSeparatorHeaderBytes + key.size());
-  if (!block.is_null()) write_separator(view_.at(block), batch_, key);
+  if (!block.is_null()) write_separator(view_.at(block), reclaimer_.open_batch(), key);
   return block;
 }
 

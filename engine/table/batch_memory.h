@@ -27,12 +27,8 @@ class BatchMemory {
  public:
   BatchMemory(Arena& arena, ArenaView view, Reclaimer& reclaimer);
 
-  // A batch begins, or goes on, under this number.
-  void open(uint64_t batch) noexcept;
-  uint64_t batch() const noexcept { return batch_; }
-  // True for a block that nothing reaches but what is being built: it may be changed in place, and
-  // freed at once.
-  bool is_own(uint64_t birth) const noexcept { return birth == batch_; }
+  // True for a block that may be changed in place; see reclaimer.h.
+  bool is_own(uint64_t birth) const noexcept { return reclaimer_.is_own(birth); }
   ArenaView view() const noexcept { return view_; }
 
   // Fills the reserve up from the arena, as far as that has blocks.
@@ -65,7 +61,6 @@ class BatchMemory {
   Arena& arena_;
   ArenaView view_;
   Reclaimer& reclaimer_;
-  uint64_t batch_ = 0;
   std::vector<BlockRef> reserve_;  // blocks of kNodeBytes
 };
 

@@ -12,7 +12,7 @@
 // 3. Inner: the keys below children[i] are less than separator i, those below children[i + 1] are
 //    not. A separator is the shortest key that separates the leaves it was made for. It is a block
 //    of its own: nodes that split and merge hand it on, without needing memory.
-// 4. A node whose birth is the open batch belongs to the writer; any other is immutable.
+// 4. A node that was born in the open batch belongs to the writer; any other is immutable.
 // 5. All nodes of a tree are of its order. In that by expiry, a record's key is its expiry time and
 //    its key, and only records that expire are there; see stored_record.h.
 //
@@ -42,7 +42,7 @@ enum class TreeOrder : uint8_t {
 };
 
 struct Node {
-  uint64_t birth;         // number of the batch that made it
+  uint64_t birth;         // number of the batch that made it; see reclaimer.h
   uint16_t count;         // entries: records, or separators
   uint16_t prefix_bytes;  // of rule 1
   uint8_t level;          // 0: leaf

@@ -9,7 +9,7 @@
 namespace small_db {
 
 void Reclaimer::clear() noexcept {
-  open_batch_ = 0;
+  first_ = own_from_ = open_batch_ = change_revision_ = 0;
   roots_.clear();
   waiting_.clear();
   parked_.clear();
@@ -17,7 +17,7 @@ void Reclaimer::clear() noexcept {
 }
 
 void Reclaimer::retire(BlockRef block, uint64_t birth) {
-  if (birth == open_batch_) {
+  if (is_own(birth)) {
     blocks_.free(block);
   } else {
     waiting_.push_back({block, birth, open_batch_});
@@ -26,6 +26,30 @@ void Reclaimer::retire(BlockRef block, uint64_t birth) {
 
 void Reclaimer::retire_after(BlockRef block, uint64_t birth, uint64_t last) {
   waiting_.push_back({block, birth, last + 1});
+}
+
+void Reclaimer::begin_change(uint64_t revision) noexcept {
+  own_from_ = ++open_batch_;
+  change_revision_ = revision;
+  waiting_before_ = waiting_.size();
+}
+
+void Reclaimer::keep_change() {
+  own_from_ = first_;
+  change_revision_ = 0;
+  const auto is_free = [this](const Garbage& garbage) { return is_own(garbage.birth); };
+  const auto from = waiting_.begin() + static_cast<ptrdiff_t>(waiting_before_);
+  std::for_each(from, waiting_.end(), [&](const Garbage& garbage) {
+    if (is_free(garbage)) blocks_.free(garbage.block);
+  });
+  waiting_.erase(std::remove_if(from, waiting_.end(), is_free), waiting_.end());
+}
+
+void Reclaimer::undo_change() {
+  waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(waiting_before_), waiting_.end());
+  --open_batch_;
+  own_from_ = first_;
+  change_revision_ = 0;
 }
 
 void Reclaimer::collect() {
@@ -46,7 +70,8 @@ uint64_t Reclaimer::birth_of_record(BlockRef record) const noexcept {
   const auto root = std::lower_bound(
       roots_.begin(), roots_.end(), revision,
       [](const LiveRoot& live, uint64_t sought) { return live.revision_max < sought; });
-  return root == roots_.end() ? open_batch_ : root->batch;
+  if (root != roots_.end()) return root->batch;
+  return revision < change_revision_ ? own_from_ - 1 : open_batch_;
 }
 
 std::vector<uint64_t> Reclaimer::pinned_words() const {

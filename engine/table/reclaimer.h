@@ -5,13 +5,17 @@
 // state does not reach it. A state, and the root that stands for it, has the number of the batch
 // that made it; so a state b reaches the block when birth <= b < death. The block is free
 //
-//   1. at once, when birth and death are the open batch: no state reaches it;
+//   1. at once, when it was born in the open batch: no state reaches it;
 //   2. else when the state of `death`, or a later one, is published and so no reader can newly pin
 //      one that reaches it, and no pinned root has a number in [birth, death).
 //
 // Garbage waits in order of death until rule 2's first half holds. What a pin then still blocks is
 // parked under the oldest such pin, and looked at again when that pin is gone: a pin held for long
 // costs nothing per batch, and holds back nothing that was born after it.
+//
+// A change within the open batch can be undone, so it counts as a batch until it is kept: it has a
+// number of its own, and what was there before it is not free at once. What it let go of is freed
+// when it is kept, as far as rule 1 goes. Numbers ascend from root to root, then, but not by one.
 //
 // Records carry revisions and not batches: a record's birth is taken to be the first live root that
 // can reach it.
@@ -44,10 +48,20 @@ class Reclaimer {
   // A root that was sealed, or found. REQUIRES: batches ascend.
   void add_root(const LiveRoot& root) { roots_.push_back(root); }
 
-  // The batch that puts and erases belong to now.
-  void open_batch(uint64_t batch) noexcept { open_batch_ = batch; }
+  // A batch begins, or goes on, under this number.
+  void begin_batch(uint64_t batch) noexcept { first_ = own_from_ = open_batch_ = batch; }
+  // What puts and erases belong to now: the batch, or the change within it.
+  uint64_t open_batch() const noexcept { return open_batch_; }
+  // True for a block that only what is open reaches: it may be changed in place, and freed at once.
+  bool is_own(uint64_t birth) const noexcept { return own_from_ <= birth && birth <= open_batch_; }
 
-  // The tree of the open batch let go of the block.
+  // A change whose records have `revision`, a higher one than all before; then it is kept, or
+  // undone: what it let go of is in use again.
+  void begin_change(uint64_t revision) noexcept;
+  void keep_change();
+  void undo_change();
+
+  // A tree of the open batch let go of the block.
   void retire(BlockRef block, uint64_t birth);
   void retire_record(BlockRef record) { retire(record, birth_of_record(record)); }
 
@@ -86,7 +100,11 @@ class Reclaimer {
 
   Region region_;
   RecordWriter& blocks_;
+  uint64_t first_ = 0;     // number of the open batch
+  uint64_t own_from_ = 0;  // the same, or that of the open change
   uint64_t open_batch_ = 0;
+  uint64_t change_revision_ = 0;                     // 0: no change is open
+  size_t waiting_before_ = 0;                        // length of waiting_ before the open change
   std::vector<LiveRoot> roots_;                      // by batch, ascending
   std::deque<Garbage> waiting_;                      // for a publication
   std::map<uint64_t, std::vector<Garbage>> parked_;  // by the batch of the pinned root

@@ -55,6 +55,7 @@ void Table::forget_everything() {
   trees_ = Trees();
   keys_ = 0;
   data_bytes_ = 0;
+  change_.reset();
   batch_is_open_ = false;
   last_batch_ = 0;
   revision_max_ = 0;
@@ -70,9 +71,10 @@ void Table::start_from(const RootBlock& root) {
 }
 
 void Table::begin_batch(uint64_t first_revision) {
+  SMALL_DB_ASSERT(!change_);
   batch_is_open_ = true;
   first_revision_ = first_revision;
-  memory_.open(last_batch_ + 1);
+  reclaimer_.begin_batch(last_batch_ + 1);
   reclaimer_.collect();
   memory_.refill();
   show_memory();
@@ -101,6 +103,7 @@ Status Table::commit_put(BlockRef record, uint64_t revision) {
   SMALL_DB_ASSERT(found != reserved_.rend());
   SMALL_DB_RETURN_IF_ERROR(insert(record, revision));
   reserved_.erase(std::next(found).base());
+  if (change_) change_->committed.push_back(record);
   return Status::ok();
 }
 
@@ -115,6 +118,7 @@ Status Table::put(const RecordView& record) {
 
 // Puts the record into the trees. Errors: kNoMemory, nothing is changed; kCorruption.
 Status Table::insert(BlockRef record, uint64_t revision) {
+  SMALL_DB_ASSERT(!change_ || revision == change_->revision);
   // What a put leaves must be enough for the deletes that make room again.
   memory_.refill();
   if (!memory_.reserve_is_full()) return {Code::kNoMemory, "table: reserve"};
@@ -128,7 +132,7 @@ Status Table::insert(BlockRef record, uint64_t revision) {
 }
 
 Status Table::erase(Bytes key, uint64_t revision, bool* existed) {
-  SMALL_DB_ASSERT(batch_is_open_);
+  SMALL_DB_ASSERT(batch_is_open_ && (!change_ || revision == change_->revision));
   if (!has_node_reserve()) memory_.refill();
   BlockRef removed;
   SMALL_DB_RETURN_IF_ERROR(erase_from_trees(memory_, trees_, key, &removed));
@@ -199,7 +203,7 @@ Status Table::collect_expired(uint64_t now_ms, size_t max, std::vector<std::stri
 }
 
 BlockRef Table::seal_batch(uint64_t last_revision, uint64_t epoch, const LogPosition& log) {
-  SMALL_DB_ASSERT(batch_is_open_ && last_revision + 1 >= first_revision_);
+  SMALL_DB_ASSERT(batch_is_open_ && !change_ && last_revision + 1 >= first_revision_);
   const BlockRef ref = memory_.new_root_block();
   auto* block = new (view_.at(ref).data()) RootBlock;
   block->root.revision = last_revision;
@@ -212,10 +216,10 @@ BlockRef Table::seal_batch(uint64_t last_revision, uint64_t epoch, const LogPosi
   block->root.epoch = epoch;
   block->root.log = log;
   SMALL_DB_KILL_POINT("root: half written");
-  block->batch = memory_.batch();
+  block->batch = reclaimer_.open_batch();
   block->seal = root_seal(ref);
   batch_is_open_ = false;
-  last_batch_ = memory_.batch();
+  last_batch_ = reclaimer_.open_batch();
   revision_max_ = std::max(revision_max_, last_revision);
   reclaimer_.add_root({ref, last_batch_, revision_max_});
   show_memory();
@@ -231,7 +235,11 @@ const Root* Table::published() const {
 void Table::retire_replaced(BlockRef record) {
   if (record.is_null()) return;
   count_record(record, false);
-  reclaimer_.retire_record(record);
+  if (change_ && reclaimer_.is_own(reclaimer_.birth_of_record(record))) {
+    change_->replaced.push_back(record);
+  } else {
+    reclaimer_.retire_record(record);
+  }
 }
 
 void Table::count_record(BlockRef ref, bool added) {

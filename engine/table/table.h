@@ -4,6 +4,11 @@
 //   begin_batch ─▶ put / erase … ─▶ seal_batch ─▶ (durable) publish_root
 //                                       └─▶ (failed) rollback
 //
+// Within a batch, a change puts and erases many records as a whole or not at all:
+//
+//   begin_change ─▶ put / erase … ─▶ keep_change
+//                           └─▶ (one of them failed) undo_change
+//
 // Up to two batches may be sealed and not yet published; what they let go of comes free only when
 // they are. All calls run in the owner's commit thread, but for the two functions at the end.
 //
@@ -14,6 +19,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -69,6 +75,16 @@ class Table {
   // changed. REQUIRES: a batch is open.
   Status erase(Bytes key, uint64_t revision, bool* existed = nullptr);
 
+  // Starts a change: until it is kept or undone, all puts and erases have this revision, and one
+  // key may be put more than once. REQUIRES: a batch is open, and no change; the revision is higher
+  // than all before it.
+  void begin_change(uint64_t revision);
+  void keep_change();
+  // Takes back what the change did. Records that commit_put took are reserved again; others that
+  // are reserved stay so. Needs no memory. The batch is as it was, and can be started again if
+  // nothing else was done in it.
+  void undo_change();
+
   // Puts many records in ascending order of their keys into the empty table, each under its own
   // revision; nothing else may be called in between. An error leaves a table to be cleared.
   // Errors: kCorruption when a key is not above the one before; as put. REQUIRES: a batch is open,
@@ -97,8 +113,8 @@ class Table {
   bool has_node_reserve() const;
 
   // Ends the batch: makes its root. Returns its reference, for publish_root. REQUIRES: a batch is
-  // open, in which something was put or erased, or has_node_reserve(); no record that was put has a
-  // revision above last_revision.
+  // open, and no change, in which something was put or erased, or has_node_reserve(); no record
+  // that was put has a revision above last_revision.
   BlockRef seal_batch(uint64_t last_revision, uint64_t epoch, const LogPosition& log);
 
   // Forgets every batch that is not published, and every reserved record. Errors: as adopt.
@@ -117,10 +133,22 @@ class Table {
  private:
   friend class TableCheck;
 
+  // An open change: what was before it, and what to do about records when it ends.
+  struct Change {
+    uint64_t revision;
+    Trees trees;
+    uint64_t keys;
+    uint64_t data_bytes;
+    uint64_t revision_max;
+    std::vector<BlockRef> committed;  // by commit_put, hence the caller's if it is undone
+    std::vector<BlockRef> replaced;   // born and replaced within the change
+  };
+
   void forget_everything();
   void start_from(const RootBlock& root);
   Status insert(BlockRef record, uint64_t revision);
   void retire_replaced(BlockRef record);
+  void free_or_reserve(const std::vector<BlockRef>& records, std::vector<BlockRef> committed);
   void count_record(BlockRef record, bool added);
   void show_memory() const;
 
@@ -136,6 +164,7 @@ class Table {
   uint64_t keys_ = 0;
   uint64_t data_bytes_ = 0;
 
+  std::optional<Change> change_;
   bool batch_is_open_ = false;
   uint64_t last_batch_ = 0;    // number of the last sealed one
   uint64_t revision_max_ = 0;  // of all records that were ever put

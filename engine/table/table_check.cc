@@ -20,6 +20,7 @@ class TableCheck {
     SMALL_DB_RETURN_IF_ERROR(account_garbage());
     for (const BlockRef node : table_.memory_.reserve()) SMALL_DB_RETURN_IF_ERROR(account(node));
     for (const BlockRef record : table_.reserved_) SMALL_DB_RETURN_IF_ERROR(account(record));
+    if (table_.change_) SMALL_DB_RETURN_IF_ERROR(account_change(*table_.change_));
     for (const Reclaimer::LiveRoot& root : table_.reclaimer_.roots()) {
       SMALL_DB_RETURN_IF_ERROR(account(root.ref));
     }
@@ -60,6 +61,13 @@ class TableCheck {
       if (status.is_ok()) status = account(block);
     });
     return status;
+  }
+
+  // What an open change replaced, and the state before it.
+  Status account_change(const Table::Change& change) {
+    for (const BlockRef record : change.replaced) SMALL_DB_RETURN_IF_ERROR(account(record));
+    const auto visit = [this](BlockRef block) { return require_accounted(block); };
+    return check_state(change.trees, change.keys, change.data_bytes, visit);
   }
 
   Status check_older(const Reclaimer::LiveRoot& live) {

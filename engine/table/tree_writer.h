@@ -1,4 +1,4 @@
-// Changes of a tree, within the open batch: nodes born in it are changed in place, others copied.
+// Changes of a tree, within what is open: nodes born in that are changed in place, others copied.
 // The states of former batches stay whole. Commit thread only.
 //
 // Errors: kNoMemory, and nothing was changed; kCorruption, and the tree's state is undefined: the

@@ -52,10 +52,15 @@ inline void expect_key_order(const ExpiryModel& model, Cursor cursor) {
   ASSERT_TRUE(status.is_ok() && !cursor.is_valid());
 }
 
+// Half of them never expire; few times, so that many expire at the same.
+inline uint64_t random_expiry(std::mt19937_64& random) {
+  return random() % 2 == 0 ? 0 : 1'700'000'000'000 + random() % 50 * 100;
+}
+
 // A table beside its model. What a table refuses must leave it as the model still is.
 class ExpiryTest : public ::testing::Test {
  protected:
-  explicit ExpiryTest(size_t region_bytes = 16 * kMiB)
+  explicit ExpiryTest(size_t region_bytes = 8 * kMiB)
       : memory_(region_bytes), region_(memory_.region()) {
     pins_.emplace(region_, claim_slot(region_).value().index);
     table_->clear();
@@ -63,14 +68,32 @@ class ExpiryTest : public ::testing::Test {
 
   void begin() { table_->begin_batch(revision_ + 1); }
 
-  Status put(const std::string& key, const std::string& value, uint64_t expires_at_ms) {
+  // A whole change takes one revision.
+  void begin_change() {
+    table_->begin_change(revision_ + 1);
+    before_change_ = model_;
+    in_change_ = true;
+  }
+
+  void keep_change() {
+    table_->keep_change();
+    in_change_ = false;
+    ++revision_;
+  }
+
+  void undo_change() {
+    table_->undo_change();
+    in_change_ = false;
+    model_ = before_change_;
+  }
+
+  Status put(const std::string& key, const std::string& value, uint64_t expires_at_ms = 0) {
     RecordView view = put_view(key, value, revision_ + 1);
     view.expires_at_ms = expires_at_ms;
     const Status status = table_->put(view);
-    if (status.is_ok()) {
-      ++revision_;
-      model_[key] = {value, expires_at_ms};
-    }
+    if (!status.is_ok()) return status;
+    if (!in_change_) ++revision_;
+    model_[key] = {value, expires_at_ms};
     return status;
   }
 
@@ -78,9 +101,18 @@ class ExpiryTest : public ::testing::Test {
     bool existed = false;
     const Status status = table_->erase(as_bytes(key), revision_ + 1, &existed);
     if (!status.is_ok()) return status;
-    ++revision_;
+    if (!in_change_) ++revision_;
     EXPECT_EQ(existed, model_.erase(key) == 1);
     return status;
+  }
+
+  // A put or an erase. A few keys are touched often, so also twice in one change.
+  Status do_something(std::mt19937_64& random, int keys) {
+    const std::string key = "key" + std::to_string(random() % (random() % 3 == 0 ? 20 : keys));
+    if (random() % 3 == 0) return erase(key);
+    const size_t bytes = random() % 40 == 0 ? 50000 : random() % 150;
+    return put(key, std::string(bytes, static_cast<char>('a' + random() % 26)),
+               random_expiry(random));
   }
 
   BlockRef seal() { return table_->seal_batch(revision_, 1, LogPosition()); }
@@ -97,6 +129,7 @@ class ExpiryTest : public ::testing::Test {
   void forget_unpublished() {
     model_ = published_;
     revision_ = published_revision_;
+    in_change_ = false;
   }
 
   Snapshot snapshot() { return Snapshot::take(*pins_).value(); }
@@ -122,12 +155,9 @@ class ExpiryTest : public ::testing::Test {
   uint64_t published_revision_ = 0;
   ExpiryModel model_;
   ExpiryModel published_;
+  ExpiryModel before_change_;
+  bool in_change_ = false;
 };
-
-// Half of them never expire; few times, so that many expire at the same.
-inline uint64_t random_expiry(std::mt19937_64& random) {
-  return random() % 2 == 0 ? 0 : 1'700'000'000'000 + random() % 50 * 100;
-}
 
 // Takes most of the arena's memory, so that whatever asks for more soon finds none.
 class ArenaHog {
