@@ -43,6 +43,10 @@ small_db_test(engine_tests SOURCES ${engine_test_sources} TIMEOUT 120
 small_db_glob(api_test_sources ROOTS tests/ngx_module/api SUFFIX "_test.cc")
 small_db_test(api_tests SOURCES ${api_test_sources} TIMEOUT 120 LIBRARIES small_db_api)
 
+# After nginx_tests, on what those saw.
+small_db_glob(openapi_test_sources ROOTS tests/openapi SUFFIX "_test.cc")
+small_db_test(openapi_tests SOURCES ${openapi_test_sources} TIMEOUT 120 LIBRARIES small_db_api)
+
 small_db_glob(crash_test_sources ROOTS tests/crash SUFFIX ".cc" EXCLUDE "_main.cc$")
 small_db_test(crash_tests SOURCES ${crash_test_sources} TIMEOUT 600
   LIBRARIES small_db_sim small_db_engine)

@@ -15,6 +15,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "tests/nginx/seen_responses.h"
+
 namespace small_db::testing {
 namespace {
 
@@ -128,10 +130,14 @@ HttpClient::~HttpClient() = default;
 HttpResponse HttpClient::send(const HttpRequest& request) {
   bool lost_kept_connection = false;
   HttpResponse response = send_once(request, &lost_kept_connection);
-  if (!lost_kept_connection) return response;
+  if (!lost_kept_connection) {
+    note_response(request, response);
+    return response;
+  }
   const int sendings = response.sendings;
   response = send_once(request, &lost_kept_connection);
   response.sendings += sendings;
+  note_response(request, response);
   return response;
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
@@ -77,8 +79,12 @@ TEST(MetricsBody, EachMetricIsDescribedOnceBeforeItsSamples) {
     std::string second;
     std::string name;
     words >> first >> second >> name;
-    if (first == "#" && second == "TYPE") EXPECT_TRUE(described.insert(name).second) << name;
-    if (first == "#") continue;
+    if (first == "#") {
+      if (second == "TYPE") {
+        EXPECT_TRUE(described.insert(name).second) << name;
+      }
+      continue;
+    }
     std::string sample = first.substr(0, first.find('{'));
     for (const char* suffix : {"_bucket", "_sum", "_count"}) {
       const size_t at = sample.rfind(suffix);
@@ -92,6 +98,35 @@ TEST(MetricsBody, EachMetricIsDescribedOnceBeforeItsSamples) {
 TEST(MetricsBody, NamesAreEscaped) {
   const std::string text = metrics_body("a\"b\\c\nd", some_figures());
   EXPECT_TRUE(has_line(text, R"(small_db_revision{store="a\"b\\c\nd"} 7)"));
+}
+
+// All names that begin like the store's metrics.
+std::set<std::string> metric_names(const std::string& text) {
+  std::set<std::string> names;
+  const std::string start = "small_db_";
+  for (size_t at = 0; (at = text.find(start, at)) != std::string::npos;) {
+    size_t end = at;
+    while (end < text.size() && (std::isalnum(text[end]) != 0 || text[end] == '_')) ++end;
+    names.insert(text.substr(at, end - at));
+    at = end;
+  }
+  return names;
+}
+
+TEST(MetricsBody, DashboardUsesMetricsThatExist) {
+  std::ifstream file(SMALL_DB_SOURCE_DIR "/docs/grafana-dashboard.json");
+  const nlohmann::json dashboard = nlohmann::json::parse(file);
+  const std::set<std::string> existing = metric_names(metrics_body("s", some_figures()));
+  std::set<std::string> used;
+  for (const auto& panel : dashboard["panels"]) {
+    for (const auto& target : panel["targets"]) {
+      const std::set<std::string> names = metric_names(target["expr"]);
+      EXPECT_FALSE(names.empty()) << panel["title"];
+      used.insert(names.begin(), names.end());
+    }
+  }
+  EXPECT_GT(used.size(), 15u);
+  for (const std::string& name : used) EXPECT_EQ(existing.count(name), 1u) << name;
 }
 
 }  // namespace
