@@ -3,6 +3,7 @@
 #include <new>
 #include <string>
 
+#include "engine/record/write_set.h"
 #include "ngx_module/api/response_body.h"
 #include "ngx_module/nginx.h"
 
@@ -43,6 +44,15 @@ std::string detail_of(const Region& region, Code code) {
       return "no space for the log in the store's directory; nothing was changed";
     case Code::kOverloaded:
       return "too many requests wait for the disk; nothing was changed";
+    case Code::kNotFound:
+      return {};
+    case Code::kNotANumber:
+      return "the key's value is no decimal number of 64 bits; nothing was changed";
+    case Code::kOutOfRange:
+      return "the counter would leave the range of 64 bits; nothing was changed";
+    case Code::kTooLarge:
+      return "what would be written at once does not fit one frame of the log, which has at most " +
+             std::to_string(kWriteSetBytesMax) + " bytes; nothing was changed";
     case Code::kOutcomeUnknown:
       return "the write was submitted, and may be durable or not";
     default:

@@ -32,8 +32,14 @@ ngx_int_t handle_status(ngx_http_request_t* r, const Region& region) noexcept;
 // GET and HEAD of MOUNT/metrics. The body is discarded already.
 ngx_int_t handle_metrics(ngx_http_request_t* r, const StoreConf& store) noexcept;
 
-// PUT and DELETE: reads the body, submits, waits.
+// PUT, DELETE, PATCH and POST of a key: reads the body, submits, waits.
 ngx_int_t handle_write(ItemRequest request) noexcept;
+
+// PUT, POST and DELETE of MOUNT/kv: reads the body in slices, submits, waits.
+ngx_int_t handle_batch(ResourceRequest request) noexcept;
+
+// POST of MOUNT/txn: reads the body and runs the transaction in slices, submits, waits.
+ngx_int_t handle_transaction(ResourceRequest request) noexcept;
 
 // POST …/checkpoint: reads the body, which says nothing, submits, waits.
 ngx_int_t handle_checkpoint(ngx_http_request_t* r, StoreConf* store) noexcept;

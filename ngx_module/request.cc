@@ -34,12 +34,6 @@ Method method_of(const ngx_http_request_t* r) noexcept {
   }
 }
 
-// Answers without having looked at the body.
-ngx_int_t refuse(ngx_http_request_t* r, const Problem& problem) noexcept {
-  const ngx_int_t discarded = ngx_http_discard_request_body(r);
-  return discarded == NGX_OK ? send_problem(r, problem) : discarded;
-}
-
 // What the client sent, while it still belongs to the request: rewrites, internal redirects and
 // subrequests put another path into its place.
 bool has_own_path(const ngx_http_request_t* r) noexcept {
@@ -87,8 +81,7 @@ ngx_int_t refuse_method(ngx_http_request_t* r, Route route) noexcept {
 
 ngx_int_t handle_item(ItemRequest request) noexcept {
   ngx_http_request_t* r = request.r;
-  if ((r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE)) != 0) return handle_write(std::move(request));
-  if (!is_get(r)) return refuse_method(r, Route::kItem);
+  if (!is_get(r)) return handle_write(std::move(request));
   const ngx_int_t discarded = ngx_http_discard_request_body(r);
   return discarded == NGX_OK ? handle_get(request) : discarded;
 }
@@ -115,7 +108,10 @@ ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexc
     case Route::kRole:
       return handle_figures(r, *store, target.route);
     case Route::kCollection:
+      if (!is_get(r)) return handle_batch({r, store, std::move(target.query)});
+      break;
     case Route::kTransaction:
+      return handle_transaction({r, store, std::move(target.query)});
     case Route::kSnapshot:
     case Route::kOpenApi:
       break;

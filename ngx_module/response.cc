@@ -4,7 +4,7 @@
 #include <charconv>
 #include <span>
 
-#include "ngx_module/api/response_body.h"
+#include "ngx_module/api/expiry.h"
 #include "ngx_module/availability.h"
 #include "ngx_module/directives.h"
 
@@ -113,13 +113,25 @@ ngx_int_t set_etag(ngx_http_request_t* r, uint64_t revision) noexcept {
   return r->headers_out.etag == nullptr ? NGX_ERROR : NGX_OK;
 }
 
-ngx_int_t send_write_outcome(ngx_http_request_t* r, const WriteOutcome& outcome) noexcept {
-  // Else the filter for conditional requests would turn a committed write's 200 into 304 or 412.
-  r->disable_not_modified = 1;
-  if (outcome.code == Code::kOk) return send_text(r, NGX_HTTP_OK, kJsonContentType, kOkBody);
+ngx_int_t add_expires_at(ngx_http_request_t* r, uint64_t expires_at_ms) noexcept {
+  if (expires_at_ms == 0) return NGX_OK;
+  const ExpiryText expiry(expires_at_ms);
+  const std::string_view text = expiry.text();
+  auto* copy = static_cast<u_char*>(ngx_pnalloc(r->pool, text.size()));
+  if (copy == nullptr) return NGX_ERROR;
+  ngx_memcpy(copy, text.data(), text.size());
+  return add_header(r, "Expires-At", {reinterpret_cast<const char*>(copy), text.size()});
+}
+
+ngx_int_t refuse(ngx_http_request_t* r, const Problem& problem) noexcept {
+  const ngx_int_t discarded = ngx_http_discard_request_body(r);
+  return discarded == NGX_OK ? send_problem(r, problem) : discarded;
+}
+
+ngx_int_t send_refusal(ngx_http_request_t* r, Code code) noexcept {
   const auto* location =
       static_cast<const LocationConf*>(ngx_http_get_module_loc_conf(r, ngx_http_small_db_module));
-  return send_problem(r, refusal(location->store->region, outcome.code));
+  return send_problem(r, refusal(location->store->region, code));
 }
 
 }  // namespace small_db

@@ -8,7 +8,7 @@
 
 #include <string_view>
 
-#include "engine/client/client.h"
+#include "engine/base/status.h"
 #include "ngx_module/api/problem.h"
 #include "ngx_module/nginx.h"
 
@@ -27,13 +27,20 @@ ngx_int_t send_no_content(ngx_http_request_t* r) noexcept;
 
 ngx_int_t send_problem(ngx_http_request_t* r, const Problem& problem) noexcept;
 
-// The answer to a write: {"ok":true} or the problem that the outcome stands for.
-ngx_int_t send_write_outcome(ngx_http_request_t* r, const WriteOutcome& outcome) noexcept;
+// The same, without having looked at the body.
+ngx_int_t refuse(ngx_http_request_t* r, const Problem& problem) noexcept;
+
+// The answer to a read or write that the engine refused. REQUIRES: code is not kOk.
+ngx_int_t send_refusal(ngx_http_request_t* r, Code code) noexcept;
 
 // Adds a header. name and value must outlive the request. NGX_ERROR when there is no memory.
 ngx_int_t add_header(ngx_http_request_t* r, std::string_view name, std::string_view value) noexcept;
 
 // ETag: "REVISION", where nginx's own filters find it. NGX_ERROR when there is no memory.
 ngx_int_t set_etag(ngx_http_request_t* r, uint64_t revision) noexcept;
+
+// Expires-At: when the record expires; no header where it never does. NGX_ERROR when there is no
+// memory.
+ngx_int_t add_expires_at(ngx_http_request_t* r, uint64_t expires_at_ms) noexcept;
 
 }  // namespace small_db

@@ -45,6 +45,15 @@ std::optional<Problem> why_no_checkpoint(const ngx_http_request_t* r,
   return why_no_room(store);
 }
 
+std::optional<Problem> why_no_conditions(const ngx_http_request_t* r) noexcept {
+  const auto& headers = r->headers_in;
+  if (headers.if_match == nullptr && headers.if_none_match == nullptr) return std::nullopt;
+  return make_problem(
+      ProblemKind::kInvalidHeader,
+      {"If-Match and If-None-Match are conditions on one key: here only the \"if\" of "
+       "a transaction can state some"});
+}
+
 void submit_and_wait(ngx_http_request_t* r, const StoreConf& store, const WaitKind& kind,
                      uint64_t* cookie) noexcept {
   StoreClient* client = client_of(store);

@@ -1,149 +1,243 @@
-// PUT and DELETE of a key: refuse what needs no body to be refused, read the body, submit, and
-// leave the request to wait.
+// PUT, DELETE, PATCH and POST of a key: refuse what needs no body to be refused, read the body,
+// make a write of it, submit, and leave the request to wait.
+//
+// A put or delete without a condition is one record, and a long value is streamed from where it
+// lies. Everything else is a write set, which the store's owner evaluates when it commits.
 
-#include <unistd.h>
-
-#include <new>
-#include <optional>
-
+#include "ngx_module/api/conditions.h"
 #include "ngx_module/api/put_envelope.h"
-#include "ngx_module/availability.h"
+#include "ngx_module/api/response_body.h"
+#include "ngx_module/api/write_answers.h"
+#include "ngx_module/api/write_parameters.h"
+#include "ngx_module/body.h"
 #include "ngx_module/handlers.h"
+#include "ngx_module/request_context.h"
 #include "ngx_module/response.h"
+#include "ngx_module/store_clock.h"
 #include "ngx_module/submission.h"
 
 namespace small_db {
 namespace {
 
-// A write that has no outcome by then is answered: its owner is gone for longer than any takeover
-// lasts.
-constexpr ngx_msec_t kDeadlineMs = 30'000;
-
-// A write from its header to its end. In the request's pool, whose cleanup cancels what is still
-// under way and only then frees the value that the engine may be reading.
+// A write from its header to its end. What the engine may be reading goes after the wait has been
+// cancelled.
 struct Write {
-  explicit Write(ItemRequest from) noexcept : store(from.store), key(std::move(from.key)) {}
+  explicit Write(ItemRequest from) noexcept
+      : store(from.store), key(std::move(from.key)), query(std::move(from.query)) {}
   ~Write() { cancel_wait(cookie); }
 
   StoreConf* store;
   std::string key;
-  std::string value;
+  Query query;
+  Conditions conditions;
+  std::string gathered;        // the body, or what it decodes to
+  std::string_view value;      // of a PUT: in `gathered`, or where nginx has the body
+  Expiry expiry;               // of the record that is put or changed
+  std::vector<std::byte> set;  // empty: a put or delete without a condition
   uint64_t cookie = 0;
 };
 
-void destroy_write(void* data) noexcept { static_cast<Write*>(data)->~Write(); }
+Write* write_of(const ngx_http_request_t* r) noexcept { return context_of<Write>(r); }
 
-Write* make_write(ItemRequest request) noexcept {
-  ngx_http_request_t* r = request.r;
-  ngx_pool_cleanup_t* cleanup = ngx_pool_cleanup_add(r->pool, sizeof(Write));
-  if (cleanup == nullptr) return nullptr;
-  Write* write = new (cleanup->data) Write(std::move(request));
-  cleanup->handler = destroy_write;
-  ngx_http_set_ctx(r, write, ngx_http_small_db_module);
-  return write;
+std::string_view content_type_of(const ngx_http_request_t* r) noexcept {
+  const ngx_table_elt_t* header = r->headers_in.content_type;
+  return header == nullptr ? std::string_view() : text_of(header->value);
+}
+
+std::optional<std::string_view> value_of(const ngx_table_elt_t* header) noexcept {
+  if (header == nullptr) return std::nullopt;
+  return text_of(header->value);
+}
+
+Problem no_memory() noexcept { return problem_of(Code::kOverloaded, "no memory for the request"); }
+
+Problem unsupported(std::string_view content_type, const char* what) noexcept {
+  return make_problem(ProblemKind::kUnsupportedMediaType,
+                      {"the Content-Type is '", QuotedInput(content_type).text(), "', ", what});
+}
+
+std::optional<Problem> refuse_put(const ngx_http_request_t* r,
+                                  const ItemRequest& request) noexcept {
+  const std::string_view content_type = content_type_of(r);
+  const size_t limit = request.store->max_value_size;
+  const BodyForm form = body_form(content_type, request.query);
+  if (form == BodyForm::kMultipart) {
+    return unsupported(content_type, "which is neither JSON nor a raw value; ?raw takes any");
+  }
+  // Half of a value would take the place of the whole (RFC 9110 section 14.5).
+  if (r->headers_in.content_range != nullptr) {
+    return make_problem(ProblemKind::kInvalidHeader, {"a PUT can't have Content-Range"});
+  }
+  const size_t body_limit = form == BodyForm::kRaw ? limit : put_envelope_bytes_max(limit);
+  if (r->headers_in.content_length_n <= static_cast<off_t>(body_limit)) return std::nullopt;
+  const auto bytes = static_cast<uint64_t>(r->headers_in.content_length_n);
+  return too_large("the body", bytes, "max_value_size", limit);
+}
+
+std::optional<Problem> refuse_patch(const ngx_http_request_t* r) noexcept {
+  const std::string_view content_type = content_type_of(r);
+  if (may_be_json(content_type)) return std::nullopt;
+  return unsupported(content_type, "a change of the time to live is JSON");
+}
+
+std::optional<Problem> refuse_post(const ngx_http_request_t* r,
+                                   const ItemRequest& request) noexcept {
+  CounterStep step;
+  if (auto problem = read_counter_step(request.query, &step)) return problem;
+  if (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked) return std::nullopt;
+  return make_problem(ProblemKind::kInvalidBody,
+                      {"a step of a counter has no body: the parameter incr says it"});
 }
 
 // Problems that are known before the body is read.
-std::optional<Problem> refuse_early(const ngx_http_request_t* r, const StoreConf& store) noexcept {
-  const auto& headers = r->headers_in;
-  if (headers.if_match != nullptr || headers.if_none_match != nullptr ||
-      headers.if_unmodified_since != nullptr) {
-    return Problem{NGX_HTTP_NOT_IMPLEMENTED, "urn:small-db:problem:not-implemented",
-                   "Not implemented", "this build has no conditional writes"};
+std::optional<Problem> refuse_early(const ngx_http_request_t* r,
+                                    const ItemRequest& request) noexcept {
+  std::optional<Problem> problem;
+  if (r->method == NGX_HTTP_PUT) problem = refuse_put(r, request);
+  if (r->method == NGX_HTTP_PATCH) problem = refuse_patch(r);
+  if (r->method == NGX_HTTP_POST) problem = refuse_post(r, request);
+  if (problem) return problem;
+  Expiry expiry;
+  if ((problem = read_expiry(request.query, store_now_ms(request.store->region), &expiry))) {
+    return problem;
   }
-  const size_t bytes_max = put_envelope_bytes_max(store.max_value_size);
-  if (r->method == NGX_HTTP_PUT && headers.content_length_n > static_cast<off_t>(bytes_max)) {
-    return too_large("the body", static_cast<uint64_t>(headers.content_length_n), "max_value_size",
-                     store.max_value_size);
-  }
-  return why_no_write(r, store);
+  return why_no_write(r, *request.store);
 }
 
-// Appends a part that nginx spooled to its temporary file.
-bool append_from_file(const ngx_buf_t& part, std::string* to) {
-  const size_t start = to->size();
-  const auto bytes = static_cast<size_t>(part.file_last - part.file_pos);
-  to->resize(start + bytes);
-  for (size_t done = 0; done < bytes;) {
-    const ssize_t got = pread(part.file->fd, to->data() + start + done, bytes - done,
-                              part.file_pos + static_cast<off_t>(done));
-    if (got < 0 && ngx_errno == NGX_EINTR) continue;
-    if (got <= 0) return false;
-    done += static_cast<size_t>(got);
+// The value of a PUT, and when it expires.
+std::optional<Problem> read_put(const ngx_http_request_t* r, Write* write) {
+  std::string copy;
+  const std::optional<std::string_view> body = whole_body(r, &copy);
+  if (!body) return unreadable_body();
+  const size_t limit = write->store->max_value_size;
+  const uint64_t now_ms = store_now_ms(write->store->region);
+  if (auto problem = read_expiry(write->query, now_ms, &write->expiry)) return problem;
+  if (body_form(content_type_of(r), write->query) == BodyForm::kRaw) {
+    if (body->size() > limit) return too_large("the value", body->size(), "max_value_size", limit);
+    const bool is_copied = !copy.empty();
+    write->gathered = std::move(copy);
+    write->value = is_copied ? std::string_view(write->gathered) : *body;
+    return std::nullopt;
   }
-  return true;
-}
-
-std::string_view in_memory(const ngx_buf_t& part) noexcept {
-  return {reinterpret_cast<const char*>(part.pos), static_cast<size_t>(part.last - part.pos)};
-}
-
-// A body that nginx gathered, as one piece: where it is already, or gathered in `copy`. Nothing
-// when the temporary file can't be read.
-std::optional<std::string_view> whole_body(const ngx_http_request_t* r, std::string* copy) {
-  const ngx_chain_t* chain = r->request_body == nullptr ? nullptr : r->request_body->bufs;
-  if (chain == nullptr) return std::string_view();
-  if (chain->next == nullptr && !chain->buf->in_file) return in_memory(*chain->buf);
-  for (; chain != nullptr; chain = chain->next) {
-    if (!chain->buf->in_file) {
-      copy->append(in_memory(*chain->buf));
-    } else if (!append_from_file(*chain->buf, copy)) {
-      return std::nullopt;
+  PutEnvelope envelope;
+  if (auto problem = parse_put_envelope(*body, limit, now_ms, &envelope)) return problem;
+  if (envelope.expiry.is_given) {
+    if (write->expiry.is_given) {
+      return make_problem(ProblemKind::kInvalidBody,
+                          {"'ttl' or 'expires_at' is given by a parameter already"});
     }
+    write->expiry = envelope.expiry;
   }
-  return std::string_view(*copy);
+  write->gathered = std::move(envelope.value);
+  write->value = write->gathered;
+  return std::nullopt;
 }
 
-// The value that the body stands for, into write->value.
-std::optional<Problem> read_value(const ngx_http_request_t* r, Write* write) noexcept {
+std::optional<Problem> read_patch(const ngx_http_request_t* r, Write* write) {
+  std::string copy;
+  const std::optional<std::string_view> body = whole_body(r, &copy);
+  if (!body) return unreadable_body();
+  return parse_patch(*body, store_now_ms(write->store->region), &write->expiry);
+}
+
+std::optional<Problem> read_post(Write* write) {
+  const uint64_t now_ms = store_now_ms(write->store->region);
+  return read_expiry(write->query, now_ms, &write->expiry);
+}
+
+void add_operation(const ngx_http_request_t* r, const Write& write, WriteSetBuilder* set) {
+  const Bytes key = as_bytes(write.key);
+  const uint64_t expires_at_ms = write.expiry.expires_at_ms;
+  if (r->method == NGX_HTTP_PUT) return set->put(key, as_bytes(write.value), expires_at_ms);
+  if (r->method == NGX_HTTP_DELETE) return set->erase(key);
+  if (r->method == NGX_HTTP_PATCH) return set->set_expiry(key, expires_at_ms);
+  CounterStep step;
+  if (read_counter_step(write.query, &step)) return;
+  set->add(key, step.delta, step.initial, expires_at_ms);
+}
+
+// From the body to what is submitted.
+std::optional<Problem> prepare(const ngx_http_request_t* r, Write* write) noexcept {
   try {
-    std::string copy;
-    const std::optional<std::string_view> body = whole_body(r, &copy);
-    if (!body) {
-      ngx_log_error(NGX_LOG_ERR, r->connection->log, ngx_errno, "can't read the body back");
-      return make_problem(ProblemKind::kInternal, {"the body could not be read back"});
-    }
-    return parse_put_envelope(*body, write->store->max_value_size, &write->value);
+    std::optional<Problem> problem;
+    if (r->method == NGX_HTTP_PUT) problem = read_put(r, write);
+    if (r->method == NGX_HTTP_PATCH) problem = read_patch(r, write);
+    if (r->method == NGX_HTTP_POST) problem = read_post(write);
+    if (problem) return problem;
+    const bool is_record = (r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE)) != 0;
+    if (is_record && write->conditions.is_empty()) return std::nullopt;
+    WriteSetBuilder set;
+    add_guards(write->conditions, as_bytes(write->key), &set);
+    add_operation(r, *write, &set);
+    write->set = set.release();
+    return std::nullopt;
   } catch (const std::bad_alloc&) {
-    return problem_of(Code::kOverloaded, "no memory for the body");
+    return no_memory();
   }
-}
-
-Write* write_of(ngx_http_request_t* r) noexcept {
-  return static_cast<Write*>(ngx_http_get_module_ctx(r, ngx_http_small_db_module));
 }
 
 Status submit_write(ngx_http_request_t* r, Client& client, uint64_t cookie) noexcept {
   const Write& write = *write_of(r);
+  if (!write.set.empty()) return client.write(cookie, write.set);
   if (r->method == NGX_HTTP_DELETE) return client.erase(cookie, as_bytes(write.key));
-  return client.put(cookie, as_bytes(write.key), as_bytes(write.value), 0);
+  return client.put(cookie, as_bytes(write.key), as_bytes(write.value), write.expiry.expires_at_ms);
 }
 
-constexpr WaitKind kWriteWait = {submit_write, send_write_outcome, nullptr, kDeadlineMs};
+ngx_int_t send_success(ngx_http_request_t* r, const WriteOutcome& outcome) noexcept {
+  const Write& write = *write_of(r);
+  if (r->method == NGX_HTTP_DELETE) return send_text(r, NGX_HTTP_OK, kJsonContentType, kOkBody);
+  if (set_etag(r, outcome.revision) != NGX_OK) return NGX_ERROR;
+  if (r->method == NGX_HTTP_POST) {
+    const CounterBody body(outcome.number, outcome.revision);
+    return send_text(r, NGX_HTTP_OK, kJsonContentType, body.text());
+  }
+  if (add_expires_at(r, write.expiry.expires_at_ms) != NGX_OK) return NGX_ERROR;
+  return send_text(r, NGX_HTTP_OK, kJsonContentType, kOkBody);
+}
+
+ngx_int_t send_outcome(ngx_http_request_t* r, const WriteOutcome& outcome) noexcept {
+  const Write& write = *write_of(r);
+  // Else the filter for conditional requests would turn a committed write's 200 into 304 or 412.
+  r->disable_not_modified = 1;
+  if (outcome.code == Code::kOk) return send_success(r, outcome);
+  if (outcome.code != Code::kConditionFailed) return send_refusal(r, outcome.code);
+  if (outcome.revision != 0 && set_etag(r, outcome.revision) != NGX_OK) return NGX_ERROR;
+  return send_problem(r, condition_problem(write.conditions, outcome.revision));
+}
+
+constexpr WaitKind kWriteWait = {submit_write, send_outcome, nullptr, kWriteDeadlineMs};
 
 // nginx has read the body; it holds a reference to the request that the answer gives back.
 void proceed_with_body(ngx_http_request_t* r) noexcept {
   Write* write = write_of(r);
-  if (r->method == NGX_HTTP_PUT) {
-    if (const auto problem = read_value(r, write)) {
-      ngx_http_finalize_request(r, send_problem(r, *problem));
-      return;
-    }
+  if (const auto problem = prepare(r, write)) {
+    ngx_http_finalize_request(r, send_problem(r, *problem));
+    return;
   }
   submit_and_wait(r, *write->store, kWriteWait, &write->cookie);
+}
+
+std::optional<Problem> read_conditions(const ngx_http_request_t* r, Conditions* to) noexcept {
+  try {
+    return parse_conditions(value_of(r->headers_in.if_match), value_of(r->headers_in.if_none_match),
+                            to);
+  } catch (const std::bad_alloc&) {
+    return no_memory();
+  }
 }
 
 }  // namespace
 
 ngx_int_t handle_write(ItemRequest request) noexcept {
   ngx_http_request_t* r = request.r;
-  if (const auto problem = refuse_early(r, *request.store)) {
-    const ngx_int_t discarded = ngx_http_discard_request_body(r);
-    return discarded == NGX_OK ? send_problem(r, *problem) : discarded;
-  }
-  if (make_write(std::move(request)) == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
-  const ngx_int_t reading = ngx_http_read_client_request_body(r, proceed_with_body);
-  return reading >= NGX_HTTP_SPECIAL_RESPONSE ? reading : NGX_DONE;
+  Conditions conditions;
+  std::optional<Problem> problem = read_conditions(r, &conditions);
+  if (!problem) problem = refuse_early(r, request);
+  if (problem) return refuse(r, *problem);
+  Write* write = make_context<Write>(r, std::move(request));
+  if (write == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
+  write->conditions = std::move(conditions);
+  return read_body(r, proceed_with_body);
 }
 
 }  // namespace small_db

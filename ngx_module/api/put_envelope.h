@@ -1,11 +1,10 @@
-// The body of a PUT: {"value":"…","encoding":"base64"|"utf-8"}.
+// The bodies of a PUT and of a PATCH:
+//   {"value":"…","encoding":"base64"|"utf-8","ttl":…|"expires_at":…}
+//   {"ttl":…|null} or {"expires_at":…|null}
 //
-// Strict: anything but exactly these members, once each, with string values, is refused with the
-// cause and the 0-based byte of the body where it stands. Parsed as a stream of events, without a
-// tree: the first event that the envelope has no place for ends the parse, so that nesting costs
-// nothing.
-//
-// `encoding` may be omitted (base64) and ignores case; utf8, plain and text are synonyms of utf-8.
+// Strict (flat_object.h). `encoding` may be omitted (base64) and ignores case; utf8, plain and text
+// are synonyms of utf-8. `ttl` and `expires_at` are numbers of seconds or texts (expiry.h); null
+// means never.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +12,15 @@
 #include <string>
 #include <string_view>
 
+#include "ngx_module/api/flat_object.h"
 #include "ngx_module/api/problem.h"
 
 namespace small_db {
+
+struct PutEnvelope {
+  std::string value;
+  Expiry expiry;
+};
 
 // A longer body cannot be an envelope for a value within the limit: every byte escaped as \u00XX,
 // and room for the members and white space. Lets a request be refused before its body is read.
@@ -23,11 +28,15 @@ constexpr size_t put_envelope_bytes_max(size_t value_bytes_max) noexcept {
   return value_bytes_max * 6 + 4096;
 }
 
-// Parses `body`; on success `*value` is the decoded value.
+// Parses `body`. now_ms: what `ttl` counts from.
 // Errors: kInvalidBody; kTooLarge, which names max_value_size and the value's size; kOverloaded
-// when the process has no memory. `*value` is then undefined.
+// when the process has no memory. *envelope is then undefined.
 [[nodiscard]] std::optional<Problem> parse_put_envelope(std::string_view body,
-                                                        size_t value_bytes_max,
-                                                        std::string* value) noexcept;
+                                                        size_t value_bytes_max, uint64_t now_ms,
+                                                        PutEnvelope* envelope) noexcept;
+
+// Errors: as above.
+[[nodiscard]] std::optional<Problem> parse_patch(std::string_view body, uint64_t now_ms,
+                                                 Expiry* expiry) noexcept;
 
 }  // namespace small_db

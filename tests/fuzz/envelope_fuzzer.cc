@@ -12,8 +12,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace small_db;
   constexpr size_t kLimit = 4096;
   const std::string_view body(reinterpret_cast<const char*>(data), size);
-  std::string value;
-  if (const auto problem = parse_put_envelope(body, kLimit, &value)) {
+  constexpr uint64_t kNowMs = 1'700'000'000'000;
+  PutEnvelope envelope;
+  if (const auto problem = parse_put_envelope(body, kLimit, kNowMs, &envelope)) {
     SMALL_DB_ASSERT(problem->status == 400 || problem->status == 413);
     SMALL_DB_ASSERT(!problem->detail.empty());
     std::string text(problem_body_bytes(*problem), '\0');
@@ -21,10 +22,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     SMALL_DB_ASSERT(nlohmann::json::parse(text)["detail"] == problem->detail);
     return 0;
   }
+  const std::string& value = envelope.value;
   SMALL_DB_ASSERT(value.size() <= kLimit && body.size() <= put_envelope_bytes_max(kLimit));
   // An independent reading: the library's tree.
   const auto tree = nlohmann::json::parse(body);
-  SMALL_DB_ASSERT(tree.is_object() && tree.size() == 1 + tree.contains("encoding"));
+  SMALL_DB_ASSERT(tree.is_object() &&
+                  tree.size() == 1u + tree.contains("encoding") + envelope.expiry.is_given);
+  SMALL_DB_ASSERT(!envelope.expiry.is_given || envelope.expiry.expires_at_ms > kNowMs);
   const auto text = tree["value"].get<std::string>();
   const std::string encoding = tree.contains("encoding") ? tree["encoding"] : "base64";
   if (encoding.size() != 6) {

@@ -9,17 +9,26 @@ namespace small_db {
 namespace {
 
 constexpr size_t kLimit = 1 << 20;
+constexpr uint64_t kNow = 1'700'000'000'000;
+
+std::optional<Problem> parse(std::string_view body, size_t limit, std::string* value) {
+  PutEnvelope envelope;
+  auto problem = parse_put_envelope(body, limit, kNow, &envelope);
+  EXPECT_TRUE(problem || !envelope.expiry.is_given) << body;
+  *value = envelope.value;
+  return problem;
+}
 
 std::string value_of(std::string_view body, size_t limit = kLimit) {
   std::string value = "unset";
-  const auto problem = parse_put_envelope(body, limit, &value);
+  const auto problem = parse(body, limit, &value);
   EXPECT_FALSE(problem) << body << ": " << (problem ? problem->detail : "");
   return value;
 }
 
 std::string detail_of(std::string_view body, size_t limit = kLimit) {
   std::string value;
-  const auto problem = parse_put_envelope(body, limit, &value);
+  const auto problem = parse(body, limit, &value);
   if (!problem) return "accepted";
   EXPECT_EQ(problem->status, 400) << body;
   EXPECT_STREQ(problem->type, "urn:small-db:problem:invalid-body");
@@ -203,7 +212,7 @@ TEST(PutEnvelope, StopsNestingAtOnce) {
 TEST(PutEnvelope, NamesTheLimitBeforeItDecodes) {
   std::string value;
   const auto expect_too_large = [&](std::string_view body, size_t limit, const char* detail) {
-    const auto problem = parse_put_envelope(body, limit, &value);
+    const auto problem = parse(body, limit, &value);
     ASSERT_TRUE(problem) << body;
     EXPECT_EQ(problem->status, 413);
     EXPECT_EQ(problem->detail, detail);
@@ -237,6 +246,72 @@ TEST(PutEnvelope, RefusesEveryTruncation) {
   const std::string body = "{\"value\":\"\\u0041\\/==\",\"encoding\":\"base64\"}";
   for (size_t length = 0; length < body.size(); length++) {
     EXPECT_NE(detail_of(body.substr(0, length)), "accepted") << length;
+  }
+}
+
+uint64_t expiry_of(std::string_view body) {
+  PutEnvelope envelope;
+  const auto problem = parse_put_envelope(body, kLimit, kNow, &envelope);
+  EXPECT_FALSE(problem) << body << ": " << (problem ? problem->detail : "");
+  EXPECT_TRUE(envelope.expiry.is_given);
+  return envelope.expiry.expires_at_ms;
+}
+
+TEST(PutEnvelope, TakesTimesAsNumbersAndAsTexts) {
+  EXPECT_EQ(expiry_of(R"({"value":"","ttl":90})"), kNow + 90'000);
+  EXPECT_EQ(expiry_of(R"({"ttl":"90","value":""})"), kNow + 90'000);
+  EXPECT_EQ(expiry_of(R"({"value":"","ttl":"15m"})"), kNow + 900'000);
+  EXPECT_EQ(expiry_of(R"({"value":"","expires_at":1700000001})"), kNow + 1000);
+  EXPECT_EQ(expiry_of(R"({"value":"","expires_at":"2023-11-14T22:13:21Z"})"), kNow + 1000);
+}
+
+TEST(PutEnvelope, SaysWhatIsWrongWithATime) {
+  const std::string type = "must be a whole number of seconds or a string";
+  const std::pair<std::string, std::string> cases[] = {
+      {R"({"value":"","ttl":null})", at(18, "the member 'ttl' " + type)},
+      {R"({"value":"","ttl":1.5})", at(18, "the member 'ttl' " + type)},
+      {R"({"value":"","ttl":9223372036854775808})", at(18, "the member 'ttl' " + type)},
+      {R"({"value":"","expires_at":[]})", at(25, "the member 'expires_at' " + type)},
+      {R"({"value":"","ttl":0})", at(18, "'ttl' must be more than zero")},
+      {R"({"value":"","ttl": -5})", at(19, "'ttl' must be more than zero")},
+      {R"({"value":"","ttl":9223372036854775807})", at(18, "'ttl' must end before the year 10000")},
+      {R"({"value":"","ttl":"5w"})",
+       at(18, "'ttl' must be a whole number of seconds, or one with a unit: 90s, 15m, 24h, 7d")},
+      {R"({"value":"","expires_at":1700000000})", at(25, "'expires_at' must lie in the future")},
+      {R"({"value":"","ttl":5,"expires_at":1800000000})",
+       at(33, "give either 'ttl' or 'expires_at', not both")},
+      {R"({"expires_at":1800000000,"value":"","ttl":5})",
+       at(42, "give either 'ttl' or 'expires_at', not both")},
+  };
+  for (const auto& [body, detail] : cases) EXPECT_EQ(detail_of(body), detail) << body;
+}
+
+TEST(Patch, SetsOrClearsTheTime) {
+  Expiry expiry;
+  EXPECT_FALSE(parse_patch(R"({"ttl":60})", kNow, &expiry));
+  EXPECT_EQ(expiry.expires_at_ms, kNow + 60'000);
+  for (const char* body : {R"({"ttl":null})", R"({"expires_at":null})"}) {
+    EXPECT_FALSE(parse_patch(body, kNow, &expiry)) << body;
+    EXPECT_TRUE(expiry.is_given);
+    EXPECT_EQ(expiry.expires_at_ms, 0u);
+  }
+}
+
+TEST(Patch, TakesNothingElse) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"{}", at(1, "the member 'ttl' or 'expires_at' is missing")},
+      {R"({"value":""})", at(1, "unknown member 'value'")},
+      {R"({"ttl":true})",
+       at(7, "the member 'ttl' must be a whole number of seconds, a string or null")},
+      {R"({"ttl":null,"expires_at":null})", at(25, "give either 'ttl' or 'expires_at', not both")},
+      {R"({"ttl":5)", at(8, "unexpected end of input; expected '}'")},
+  };
+  for (const auto& [body, detail] : cases) {
+    Expiry expiry;
+    const auto problem = parse_patch(body, kNow, &expiry);
+    ASSERT_TRUE(problem) << body;
+    EXPECT_EQ(problem->status, 400);
+    EXPECT_EQ(problem->detail, detail) << body;
   }
 }
 
