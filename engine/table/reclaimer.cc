@@ -47,7 +47,6 @@ void Reclaimer::keep_change() {
 
 void Reclaimer::undo_change() {
   waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(waiting_before_), waiting_.end());
-  --open_batch_;
   own_from_ = first_;
   change_revision_ = 0;
 }

@@ -138,6 +138,27 @@ TEST_F(SmallExpiryTest, WhatFindsNoMemoryChangesNothing) {
   EXPECT_LT(refused, 90);
 }
 
+TEST_F(SmallExpiryTest, AnEraseThatFindsNoNodesTakesTheRecordOutOfNeitherTree) {
+  std::mt19937_64 random(8);
+  begin();
+  for (int i = 0; i < 8000; ++i) ASSERT_OK(put(std::to_string(i * 7919 % 8009), "", 1 + random()));
+  commit();
+  ArenaHog hog(*table_);
+  for (int round = 0; round < 6; ++round) {
+    begin();
+    hog.take(random, 0);
+    Status status;
+    for (int i = 0; i < 400 && status.is_ok(); ++i) {
+      auto victim = model_.lower_bound(std::to_string(random() % 8009));
+      if (victim != model_.end()) status = erase(std::string(victim->first));
+    }
+    EXPECT_EQ(status.code(), Code::kNoMemory);
+    ASSERT_NO_FATAL_FAILURE(expect_model());
+    hog.give_all_back();
+    commit();
+  }
+}
+
 TEST_F(SmallExpiryTest, AFullTableCanBeEmptied) {
   std::mt19937_64 random(4);
   for (Status status; status.is_ok();) {
