@@ -67,6 +67,9 @@ ngx_int_t send_body(ngx_http_request_t* r, int status, std::string_view content_
   set_content_type(r, content_type);
   const ngx_int_t sent = ngx_http_send_header(r);
   if (sent == NGX_ERROR || sent > NGX_OK || r->header_only) return sent;
+  // A buffer that holds nothing must not say that it has memory.
+  if (bytes == 0) *body = {};
+  body->sync = bytes == 0 && r != r->main ? 1 : 0;
   body->last_buf = r == r->main ? 1 : 0;
   body->last_in_chain = 1;
   ngx_chain_t chain = {body, nullptr};
@@ -83,6 +86,12 @@ ngx_int_t send_text(ngx_http_request_t* r, int status, std::string_view content_
 
 ngx_int_t send_no_content(ngx_http_request_t* r) noexcept {
   r->headers_out.status = NGX_HTTP_NO_CONTENT;
+  r->header_only = 1;
+  return ngx_http_send_header(r);
+}
+
+ngx_int_t send_not_modified(ngx_http_request_t* r) noexcept {
+  r->headers_out.status = NGX_HTTP_NOT_MODIFIED;
   r->header_only = 1;
   return ngx_http_send_header(r);
 }
@@ -109,7 +118,11 @@ ngx_int_t set_etag(ngx_http_request_t* r, uint64_t revision) noexcept {
   text[0] = '"';
   char* end = std::to_chars(text + 1, text + 1 + NGX_INT64_LEN, revision).ptr;
   *end++ = '"';
-  r->headers_out.etag = push_header(r, "ETag", {text, static_cast<size_t>(end - text)});
+  return set_etag(r, {text, static_cast<size_t>(end - text)});
+}
+
+ngx_int_t set_etag(ngx_http_request_t* r, std::string_view tag) noexcept {
+  r->headers_out.etag = push_header(r, "ETag", tag);
   return r->headers_out.etag == nullptr ? NGX_ERROR : NGX_OK;
 }
 

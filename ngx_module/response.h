@@ -22,8 +22,9 @@ ngx_int_t send_text(ngx_http_request_t* r, int status, std::string_view content_
 ngx_int_t send_body(ngx_http_request_t* r, int status, std::string_view content_type,
                     ngx_buf_t* body, size_t bytes) noexcept;
 
-// Sends a header without body. REQUIRES: a status that has none.
+// 204 and 304: a header without body.
 ngx_int_t send_no_content(ngx_http_request_t* r) noexcept;
+ngx_int_t send_not_modified(ngx_http_request_t* r) noexcept;
 
 ngx_int_t send_problem(ngx_http_request_t* r, const Problem& problem) noexcept;
 
@@ -38,6 +39,9 @@ ngx_int_t add_header(ngx_http_request_t* r, std::string_view name, std::string_v
 
 // ETag: "REVISION", where nginx's own filters find it. NGX_ERROR when there is no memory.
 ngx_int_t set_etag(ngx_http_request_t* r, uint64_t revision) noexcept;
+
+// The same with a tag's whole text, which must outlive the request.
+ngx_int_t set_etag(ngx_http_request_t* r, std::string_view tag) noexcept;
 
 // Expires-At: when the record expires; no header where it never does. NGX_ERROR when there is no
 // memory.

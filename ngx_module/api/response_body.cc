@@ -4,19 +4,14 @@
 
 #include "ngx_module/api/json_text.h"
 #include "ngx_module/api/problem.h"
-#include "ngx_module/api/utf8.h"
 
 namespace small_db {
 namespace {
 
-constexpr std::string_view kBeforeKey = R"({"key":")";
-constexpr std::string_view kBeforeValue = R"(","value":")";
-constexpr std::string_view kBeforeValueAfterEncodedKey = R"(","key_encoding":"base64","value":")";
+constexpr std::string_view kBeforeKey = "{";
+constexpr std::string_view kBeforeValue = R"(,"value":")";
 constexpr std::string_view kAfterValue = R"(","encoding":"base64"})";
-
-std::string_view before_value(bool key_is_text) noexcept {
-  return key_is_text ? kBeforeValue : kBeforeValueAfterEncodedKey;
-}
+constexpr std::string_view kAfterTextValue = R"(","encoding":"utf-8"})";
 
 // 420 as 0.42, 1000 as 1.
 char* write_progress(uint32_t permille, char* to) noexcept {
@@ -34,28 +29,16 @@ char* write_progress(uint32_t permille, char* to) noexcept {
 }  // namespace
 
 ItemBody::ItemBody(Bytes key, size_t value_bytes) noexcept
-    : key_(key),
-      key_is_text_(is_utf8(key)),
-      key_output_bytes_(key_is_text_ ? json_escaped_bytes(as_text(key))
-                                     : base64_encoded_bytes(key.size())),
-      value_bytes_(value_bytes),
-      value_left_(value_bytes) {}
+    : key_(key), value_bytes_(value_bytes), value_left_(value_bytes) {}
 
 size_t ItemBody::bytes() const noexcept {
-  return kBeforeKey.size() + key_output_bytes_ + before_value(key_is_text_).size() +
+  return kBeforeKey.size() + key_.bytes() + kBeforeValue.size() +
          base64_encoded_bytes(value_bytes_) + kAfterValue.size();
 }
 
 void ItemBody::begin(char* to) noexcept {
-  to = write_text(kBeforeKey, to);
-  if (key_is_text_) {
-    to = write_json_escaped(as_text(key_), to);
-  } else {
-    Base64Encoder key_encoder(to);
-    key_encoder.add(key_);
-    to = key_encoder.finish();
-  }
-  encoder_ = Base64Encoder(write_text(before_value(key_is_text_), to));
+  to = key_.write(write_text(kBeforeKey, to));
+  encoder_ = Base64Encoder(write_text(kBeforeValue, to));
 }
 
 void ItemBody::add(Bytes piece) noexcept {
@@ -69,6 +52,16 @@ Status ItemBody::finish() noexcept {
   if (exceeded_ || value_left_ != 0) return Status(Code::kCorruption, "response: value length");
   write_text(kAfterValue, encoder_.finish());
   return Status::ok();
+}
+
+size_t TextItemBody::bytes() const noexcept {
+  return kBeforeKey.size() + key_.bytes() + kBeforeValue.size() + json_escaped_bytes(value_) +
+         kAfterTextValue.size();
+}
+
+char* TextItemBody::write(char* to) const noexcept {
+  to = write_text(kBeforeValue, key_.write(write_text(kBeforeKey, to)));
+  return write_text(kAfterTextValue, write_json_escaped(value_, to));
 }
 
 HealthBody::HealthBody(const Health& health) noexcept {

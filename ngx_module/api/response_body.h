@@ -12,6 +12,7 @@
 #include "engine/base/status.h"
 #include "engine/shm/region.h"
 #include "ngx_module/api/base64.h"
+#include "ngx_module/api/json_key.h"
 
 namespace small_db {
 
@@ -48,13 +49,27 @@ class ItemBody {
   Status finish() noexcept;
 
  private:
-  Bytes key_;
-  bool key_is_text_;
-  size_t key_output_bytes_;
+  JsonKey key_;
   size_t value_bytes_;
   size_t value_left_;
   bool exceeded_ = false;
   Base64Encoder encoder_{nullptr};
+};
+
+// {"key":"…","value":"…","encoding":"utf-8"}, the key as above.
+class TextItemBody {
+ public:
+  // Both must outlive this. REQUIRES: value is UTF-8.
+  TextItemBody(Bytes key, std::string_view value) noexcept : key_(key), value_(value) {}
+
+  size_t bytes() const noexcept;
+
+  // Returns the end of the output. REQUIRES: room for bytes().
+  char* write(char* to) const noexcept;
+
+ private:
+  JsonKey key_;
+  std::string_view value_;
 };
 
 // GET …/health. Runs in a worker.

@@ -108,5 +108,17 @@ TEST(RoleBody, NamesTheRole) {
   EXPECT_EQ(role_body(true), R"({"role":"backup"})");
 }
 
+TEST(TextItemBody, ShowsTheValueAsText) {
+  const std::string_view value = "a\"\n\xc3\xa4";
+  for (const auto& [key, shown] : {std::pair("k", R"("key":"k")"),
+                                   std::pair("\xff", R"("key":"/w==","key_encoding":"base64")")}) {
+    const TextItemBody body(as_bytes(key), value);
+    std::string text(body.bytes(), '#');
+    EXPECT_EQ(body.write(text.data()), text.data() + text.size());
+    EXPECT_EQ(text, std::string("{") + shown + R"(,"value":"a\"\n)" + "\xc3\xa4" +
+                        R"(","encoding":"utf-8"})");
+  }
+}
+
 }  // namespace
 }  // namespace small_db
