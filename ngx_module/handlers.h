@@ -26,6 +26,12 @@ struct ResourceRequest {
 // GET and HEAD. The body is discarded already.
 ngx_int_t handle_get(const ItemRequest& request) noexcept;
 
+// GET and HEAD of MOUNT/kv without key=.
+ngx_int_t handle_list(const ResourceRequest& request) noexcept;
+
+// GET and HEAD of MOUNT/snapshot; with ?fresh it reads the body, which says nothing, and waits.
+ngx_int_t handle_snapshot(const ResourceRequest& request) noexcept;
+
 // GET and HEAD of MOUNT/status. The body is discarded already.
 ngx_int_t handle_status(ngx_http_request_t* r, const Region& region) noexcept;
 

@@ -109,10 +109,11 @@ ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexc
       return handle_figures(r, *store, target.route);
     case Route::kCollection:
       if (!is_get(r)) return handle_batch({r, store, std::move(target.query)});
-      break;
+      return handle_list({r, store, std::move(target.query)});
     case Route::kTransaction:
       return handle_transaction({r, store, std::move(target.query)});
     case Route::kSnapshot:
+      return handle_snapshot({r, store, std::move(target.query)});
     case Route::kOpenApi:
       break;
   }

@@ -5,6 +5,7 @@
 #include <new>
 #include <vector>
 
+#include "ngx_module/api/held_snapshot.h"
 #include "ngx_module/bells.h"
 #include "ngx_module/storage_process.h"
 #include "ngx_module/waiting.h"
@@ -54,6 +55,7 @@ void hear_bell(ngx_event_t*) noexcept { drain_all(); }
 // takes the region over after all (a master whose binary was to be replaced has been told to go on)
 // must not find them. Reads need a slot.
 void renew(Attachment* attachment) noexcept {
+  if (attachment->client != nullptr) take_back_snapshots(&attachment->client->engine());
   attachment->client.reset();
   Result<std::unique_ptr<Client>> client = Client::attach(attachment->region);
   if (!client.is_ok()) return;
@@ -114,6 +116,7 @@ StoreClient* attach(const StoreConf& store) noexcept {
 
 void let_stores_go() noexcept {
   stop_all_storage();  // none runs in a worker
+  take_back_snapshots(nullptr);
   attachments().clear();
 }
 

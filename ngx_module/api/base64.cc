@@ -1,5 +1,6 @@
 #include "ngx_module/api/base64.h"
 
+#include <algorithm>
 #include <array>
 
 namespace small_db {
@@ -138,6 +139,28 @@ std::optional<Base64Error> base64_decode(std::string_view text, std::byte* to) n
   Base64Error error = find_error(text.substr(done));
   error.position += done;
   return error;
+}
+
+std::string base64url_encode(Bytes bytes) {
+  std::string text(base64_encoded_bytes(bytes.size()), '\0');
+  Base64Encoder encoder(text.data());
+  encoder.add(bytes);
+  encoder.finish();
+  while (!text.empty() && text.back() == '=') text.pop_back();
+  std::replace(text.begin(), text.end(), '+', '-');
+  std::replace(text.begin(), text.end(), '/', '_');
+  return text;
+}
+
+std::optional<std::string> base64url_decode(std::string_view text) {
+  if (text.find_first_of("+/=") != std::string_view::npos) return std::nullopt;
+  std::string standard(text);
+  std::replace(standard.begin(), standard.end(), '-', '+');
+  std::replace(standard.begin(), standard.end(), '_', '/');
+  while (standard.size() % 4 != 0) standard.push_back('=');
+  std::string bytes(base64_decoded_bytes(standard), '\0');
+  if (base64_decode(standard, reinterpret_cast<std::byte*>(bytes.data()))) return std::nullopt;
+  return bytes;
 }
 
 }  // namespace small_db

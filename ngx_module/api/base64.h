@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "engine/base/bytes.h"
@@ -43,5 +44,9 @@ size_t base64_decoded_bytes(std::string_view text) noexcept;
 // Errors: the first byte that breaks the encoding; what stands at `to` is then undefined.
 // REQUIRES: room for base64_decoded_bytes(text).
 std::optional<Base64Error> base64_decode(std::string_view text, std::byte* to) noexcept;
+
+// The alphabet for addresses (section 5), with '-' and '_', and no padding. As strict.
+std::string base64url_encode(Bytes bytes);
+std::optional<std::string> base64url_decode(std::string_view text);
 
 }  // namespace small_db

@@ -165,5 +165,18 @@ TEST(Base64, EachValueHasOneEncodingOnly) {
   EXPECT_EQ(one, 16 + 1);
 }
 
+TEST(Base64Url, HasAnAlphabetForAddresses) {
+  const std::string bytes("\xfb\xff\0\x01", 4);
+  EXPECT_EQ(base64url_encode(as_bytes(bytes)), "-_8AAQ");
+  EXPECT_EQ(base64url_decode("-_8AAQ"), bytes);
+  for (size_t length = 0; length < 7; length++) {
+    const std::string text(length, '\xfe');
+    EXPECT_EQ(base64url_decode(base64url_encode(as_bytes(text))), text);
+  }
+  for (const char* text : {"-_8AAQ==", "+/8AAQ", "A", "-_8AAR", "a b=", "AAAAA", "*"}) {
+    EXPECT_FALSE(base64url_decode(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace small_db
