@@ -47,7 +47,6 @@ struct Batch {
   Query query;
   std::unique_ptr<Lines> lines;
   std::vector<std::byte> set;
-  size_t operations = 0;  // of lines
   uint64_t cookie = 0;
   Slices slices;
 };
@@ -63,9 +62,7 @@ Status submit_batch(ngx_http_request_t* r, Client& client, uint64_t cookie) noex
 ngx_int_t send_outcome(ngx_http_request_t* r, const WriteOutcome& outcome) noexcept {
   r->disable_not_modified = 1;
   if (outcome.code != Code::kOk) return send_refusal(r, outcome.code);
-  const bool counts_lines = r->method == NGX_HTTP_POST;
-  const CountBody body(outcome.revision,
-                       counts_lines ? batch_of(r)->operations : uint64_t{outcome.records});
+  const CountBody body(outcome.revision, outcome.records);
   return send_text(r, NGX_HTTP_OK, kJsonContentType, body.text());
 }
 
@@ -122,7 +119,6 @@ bool parse_step(ngx_http_request_t* r) noexcept {
     fail(r, *problem);
     return false;
   }
-  batch->operations = batch->lines->batch.operations();
   batch->slices.start(r, build_step);
   return false;
 }

@@ -57,6 +57,14 @@ TEST_F(Batch, PutsAndDeletesAreOneRevision) {
   EXPECT_EQ(next.header("ETag"), '"' + std::to_string(revision + 1) + '"');
 }
 
+TEST_F(Batch, CountsTheKeysThatItChanged) {
+  expect_count(post(R"({"op":"delete","key":"absent"})"
+                    "\n" +
+                    put_line("a", "1")),
+               1);
+  expect_count(post(R"({"op":"delete","key":"absent"})"), 0);
+}
+
 TEST_F(Batch, IsTakenUnderEachTypeOfLines) {
   for (const char* type : {"", "application/x-ndjson", "application/jsonl", "application/ndjson",
                            "application/x-www-form-urlencoded"}) {
@@ -147,6 +155,8 @@ TEST_F(Batch, DeletesEverythingOnlyWhenThatIsSaid) {
     expect_problem(client_.del(std::string("/v1/kv") + query), 400, "invalid-query", "all=true");
   }
   expect_problem(client_.del("/v1/kv?prefix=a&all=true"), 400, "invalid-query", "not both");
+  expect_problem(client_.del("/v1/kv?prefix=" + std::string(1025, 'p')), 413, "too-large",
+                 "the prefix has 1025 bytes");
   EXPECT_EQ(client_.get("/v1/kv/a").status, 200);
 }
 
