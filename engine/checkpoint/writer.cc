@@ -61,6 +61,7 @@ Status CheckpointWriter::seek_next(Cursor& cursor) const {
 Result<bool> CheckpointWriter::take(Cursor& cursor, uint64_t bytes) {
   if (!failure_.is_ok()) return failure_;
   SMALL_DB_ASSERT(phase_ == Phase::kTaking);
+  start_writeback(bytes);
   for (uint64_t taken = 0; cursor.is_valid();) {
     if (taken >= bytes && taken != 0) return true;
     const Result<StoredRecord> record = cursor.record();
@@ -236,6 +237,14 @@ Status CheckpointWriter::append(Bytes bytes) {
   offset_ += bytes.size();
   unsynced_ += bytes.size();
   return unsynced_ < options_.sync_bytes ? Status::ok() : sync();
+}
+
+// Of what was written last, so many bytes more.
+void CheckpointWriter::start_writeback(uint64_t bytes) noexcept {
+  const uint64_t more = std::min(bytes, offset_ - writeback_end_);
+  if (more == 0) return;
+  file_->start_writeback(writeback_end_, more);
+  writeback_end_ += more;
 }
 
 Status CheckpointWriter::sync() {

@@ -31,9 +31,10 @@ struct NewCheckpoint {
 };
 
 struct CheckpointWriterOptions {
-  // Written bytes are synced when there are so many of them: one long sync at the end would make
-  // the log's syncs wait.
-  uint64_t sync_bytes = 8 * kMiB;
+  // Written bytes are synced when there are so many of them. Between two syncs the kernel is told
+  // to write them bit by bit, as fast as they are taken: one long sync would make the log's syncs
+  // wait.
+  uint64_t sync_bytes = 256 * kMiB;
   // Of a block with more than one record, header included. At most kMiB.
   size_t block_bytes = kMiB;
 };
@@ -97,6 +98,7 @@ class CheckpointWriter {
   void enter_block(BlockHeader& header, Bytes first_key);
   Status write_ends();
   Status append(Bytes bytes);
+  void start_writeback(uint64_t bytes) noexcept;
   Status sync();
   Status fail(Status status);
 
@@ -114,6 +116,7 @@ class CheckpointWriter {
   bool removed_ = false;          // the .tmp
   uint64_t offset_ = 0;           // where the next bytes go
   uint64_t unsynced_ = 0;         // bytes
+  uint64_t writeback_end_ = 0;    // the kernel was told to write what is before
   std::vector<std::byte> block_;  // header and records that are not written yet
   uint32_t block_records_ = 0;
   std::vector<std::byte> index_;

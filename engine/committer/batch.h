@@ -11,11 +11,18 @@
 
 namespace small_db {
 
+// What an answer stands on, and so what becomes of it when the batch can't be made durable.
+enum class Basis : uint8_t {
+  kNothing,    // it stays as it is
+  kState,      // a state that may be lost: nothing was done, and it is to be asked again
+  kCommitted,  // a request of the frame
+};
+
 // What one request of a slot will be told when the batch is done.
 struct Answer {
   uint32_t slot = 0;
   Completion completion{};
-  bool committed_here = false;  // belongs to a request of the frame
+  Basis basis = Basis::kNothing;
 };
 
 // A slot that the batch has something for, and how far its submissions may be given back when the
@@ -34,7 +41,7 @@ struct Batch {
   bool settles_known = false;  // with it, every request that the log held at the start is answered
 
   bool has_frame() const noexcept { return frame.requests() != 0; }
-  bool has_work() const noexcept { return !answers.empty() || !releases.empty(); }
+  bool has_work() const noexcept { return has_frame() || !answers.empty() || !releases.empty(); }
 
   // Notes how far the slot was read. Requests of a slot come in runs, so that runs are what is
   // kept.

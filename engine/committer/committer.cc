@@ -1,19 +1,13 @@
 #include "engine/committer/committer.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/base/kill_point.h"
 #include "engine/shm/completion_ring.h"
 
 namespace small_db {
-namespace {
-
-// A counter with one writer.
-void add_relaxed(std::atomic<uint64_t>& counter, uint64_t amount) noexcept {
-  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
-}
-
-}  // namespace
 
 Committer::Committer(Region region, Table& table, WorkerBells& bells, Clock& clock,
                      const CommitterOptions& options)
@@ -40,6 +34,7 @@ void Committer::open(Batch& batch) {
   // Pairs with the release in publish: who sees the sync ended also sees its root.
   opened_during_sync_ = batch_in_sync_.load(std::memory_order_acquire);
   table_.begin_batch(next_revision_);
+  has_removed_ = false;
   batch_is_open_ = true;
 }
 
@@ -47,9 +42,12 @@ Committer::Drained Committer::drain(Batch& batch) {
   // A batch without a commit leaves the table as it was: opening it again takes back memory that
   // came free since.
   if (!batch_is_open_ || (!batch.has_work() && intake_.ready())) open(batch);
+  tell_time();
+  if (!std::exchange(removal_yields_, false)) remove_expired(batch);
   while (std::optional<Request> request = intake_.next()) {
     switch (handle(*request, batch)) {
       case Step::kFull:
+        removal_yields_ = has_removed_;
         return Drained::kFull;
       case Step::kNoSpace:
         return Drained::kNoSpace;
@@ -81,7 +79,7 @@ Status Committer::finish(Batch& batch) {
     const LogFilePosition before = log_->position();
     status = append(batch);
     SMALL_DB_KILL_POINT("commit: frame written");
-    if (status.is_ok()) status = log_->sync();
+    if (status.is_ok()) status = sync();
     SMALL_DB_KILL_POINT("commit: frame synced");
     if (status.is_ok()) publish(batch, before);
   }
@@ -94,9 +92,12 @@ Status Committer::finish(Batch& batch) {
 // What the batch was to commit gets another answer.
 void Committer::revoke_commits(Batch& batch, Code code) {
   for (Answer& answer : batch.answers) {
-    if (!answer.committed_here) continue;
-    answer.completion.code = static_cast<uint32_t>(code);
+    if (answer.basis == Basis::kNothing) continue;
+    const Code told = answer.basis == Basis::kCommitted ? code : Code::kUnavailable;
+    answer.completion.code = static_cast<uint32_t>(told);
     answer.completion.revision = 0;
+    answer.completion.number = 0;
+    answer.completion.records = 0;
   }
 }
 
@@ -115,6 +116,18 @@ LogPosition root_position(const LogFilePosition& before, uint64_t revision) noex
   return position;
 }
 
+Status Committer::sync() {
+  const uint64_t started_us = clock_.monotonic_us();
+  SMALL_DB_RETURN_IF_ERROR(log_->sync());
+  const uint64_t took_us = clock_.monotonic_us() - started_us;
+  const auto* bound = std::lower_bound(std::begin(kSyncBoundsUs), std::end(kSyncBoundsUs), took_us);
+  RegionHeader& header = region_.header();
+  add_relaxed(header.sync_counts[bound - std::begin(kSyncBoundsUs)], 1);
+  add_relaxed(header.sync_us, took_us);
+  add_relaxed(header.syncs, 1);
+  return Status::ok();
+}
+
 Status Committer::append(Batch& batch) {
   return log_->write(batch.frame, durable_revision_, epoch_, clock_.wall_ms());
 }
@@ -123,7 +136,6 @@ void Committer::publish(const Batch& batch, const LogFilePosition& before) {
   durable_revision_ = batch.last_revision;
   RegionHeader& header = region_.header();
   add_relaxed(header.commits, 1);
-  add_relaxed(header.syncs, 1);
   add_relaxed(header.operations, batch.frame.records());
   add_relaxed(header.log_bytes, batch.frame.frame_bytes());
   const LogPosition own = root_position(before, batch.frame.first_revision() - 1);
@@ -205,6 +217,7 @@ Status Committer::refuse_writes(Batch& batch, Code code) {
   revoke_commits(batch, code);
   next_revision_ = durable_revision_ + 1;
   streams_.clear();
+  write_set_bytes_ = 0;
   const Status status = table_.rollback();
   batch_in_sync_.store(false, std::memory_order_relaxed);
   complete(batch);

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <map>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -22,7 +23,7 @@
 #include "engine/committer/known_requests.h"
 #include "engine/platform/bells.h"
 #include "engine/platform/clock.h"
-#include "engine/record/record.h"
+#include "engine/record/write_set.h"
 #include "engine/table/table.h"
 #include "engine/wal/log_writer.h"
 
@@ -34,8 +35,21 @@ struct CommitterOptions {
   size_t log_reserve_bytes = 512 * kKiB;  // of the prepared log space: for deletes alone
 };
 
+// All write sets that are on their way in chunks, together: one that would exceed it is refused.
+inline constexpr size_t kStreamedWriteSetsBytesMax = 256 * kMiB;
+static_assert(kStreamedWriteSetsBytesMax >= kWriteSetBytesMax);
+
 // Prepared log space that is kept for frames without requests (IDLE, SEAL).
 inline constexpr uint64_t kMarkFramesBytes = 8 * kSectorBytes;
+
+// In the log's request table: the request is the store's own. Its incarnation is 0, which no slot's
+// holder has.
+inline constexpr uint32_t kNoSlot = UINT32_MAX;
+
+// A counter with one writer.
+inline void add_relaxed(std::atomic<uint64_t>& counter, uint64_t amount) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
 
 // What a root says about the log: it stood at `before` when `revision` was the last.
 LogPosition root_position(const LogFilePosition& before, uint64_t revision) noexcept;
@@ -120,6 +134,11 @@ class Committer {
   void drop_orphaned_streams();
 
   bool ready() { return intake_.ready(); }
+
+  // Commit thread, nothing open: when records that have expired want to be removed, Unix time in
+  // milliseconds; UINT64_MAX while none is to expire.
+  uint64_t next_removal_ms() const;
+
   uint64_t revision() const noexcept { return next_revision_ - 1; }
 
  private:
@@ -129,13 +148,16 @@ class Committer {
     kNoSpace,  // to be asked again when log space is prepared
   };
 
-  // A put whose value is on its way in chunks, straight into the arena.
+  // A put whose value is on its way in chunks, straight into the arena; or a write set.
   struct Stream {
-    std::vector<std::byte> prefix;  // header and key, as in the log
-    BlockRef record;
-    uint32_t value_bytes = 0;
+    std::vector<std::byte> prefix;  // of the put: header and key, as in the log
+    BlockRef record;                // of the put; null for a write set
+    std::vector<std::byte> write_set;
+    uint32_t value_bytes = 0;  // or bytes of the write set
     uint32_t filled_bytes = 0;
     bool ended = false;
+
+    bool is_write_set() const noexcept { return record.is_null(); }
   };
   using StreamKey = std::tuple<uint32_t, uint64_t, uint64_t>;  // slot, packed holder, sequence
   using Streams = std::map<StreamKey, Stream>;
@@ -151,13 +173,39 @@ class Committer {
   Status admit(RecordType type, const Batch& batch);
   Step refuse_or_wait(const Request& request, Code code, Batch& batch);
   bool answer_known(const Request& request, Batch& batch);
-  void commit_request(const Request& request, Batch& batch);
+  void commit_request(const Request& request, const RequestResult& result, Batch& batch);
   static void answer(const Request& request, Code code, Batch& batch);
   uint64_t log_incarnation(SlotHolder holder) const noexcept;
+
+  // write_sets.cc
+  struct SetChange;
+  Step take_write_set(const Request& request, Batch& batch);
+  Step evaluate(const Request& request, Bytes set, Batch& batch);
+  Status check_guards(WriteSetReader& reader, uint64_t* revision);
+  Step answer_evaluated(const Request& request, Code code, uint64_t revision, Batch& batch);
+  Status apply_set(WriteSetReader& reader, SetChange& change);
+  Status apply_operation(const OperationView& operation, SetChange& change);
+  Status erase_range(const OperationView& range, SetChange& change);
+  Status replace_range(const OperationView& range, uint32_t puts, WriteSetReader& reader,
+                       SetChange& change);
+  Status compare_range(const OperationView& range, std::vector<RecordView>* wanted,
+                       std::vector<std::string>* surplus);
+  Status add_to_counter(const OperationView& operation, SetChange& change);
+  Status set_expiry(const OperationView& operation, SetChange& change);
+  Status put_record(RecordView record, SetChange& change);
+  Status erase_key(Bytes key, SetChange& change);
+  Status log_record(const RecordView& record, SetChange& change);
+  Result<StoredRecord> find_live(Bytes key);
+
+  // expiry.cc
+  void tell_time();
+  bool is_expired(const StoredRecord& record);
+  void remove_expired(Batch& batch);
 
   // streams.cc
   static StreamKey stream_key(const Request& request) noexcept;
   Step begin_stream(const Request& request, Batch& batch);
+  Step begin_write_set(const Request& request, Batch& batch);
   void add_chunk(const Request& request);
   Step end_stream(const Request& request, Batch& batch);
   Status commit_stream(const Request& request, Stream& stream, Batch& batch);
@@ -167,6 +215,7 @@ class Committer {
   static void revoke_commits(Batch& batch, Code code);
   Status write_mark();
   Status append(Batch& batch);
+  Status sync();
   void publish(const Batch& batch, const LogFilePosition& before);
   void complete(const Batch& batch);
 
@@ -178,11 +227,19 @@ class Committer {
   LogWriter* log_ = nullptr;
   Intake intake_;
   Streams streams_;
+  size_t write_set_bytes_ = 0;        // of all streams that are write sets
+  std::vector<std::byte> write_set_;  // the one that is evaluated, when it came in one piece
+  std::vector<std::byte> value_;      // of a record that is written again
   std::vector<CheckpointRequest> checkpoint_requests_;
   KnownRequests known_;
 
   uint64_t next_revision_ = 1;
   uint64_t epoch_ = 0;
+  uint64_t now_ms_ = 0;           // of the drain at work
+  uint64_t next_removal_ms_ = 0;  // not before: see expiry.cc
+  uint64_t removals_ = 0;
+  bool has_removed_ = false;     // in the open batch: once is enough
+  bool removal_yields_ = false;  // to a request that found that batch too full
   bool batch_is_open_ = false;
   bool opened_during_sync_ = false;  // memory that the batch in sync frees was not free at open
   Code refusal_ = Code::kOk;         // not kOk: every write is answered with it

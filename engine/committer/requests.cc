@@ -13,8 +13,12 @@ Committer::Step Committer::handle(const Request& request, Batch& batch) {
   switch (kind) {
     case SubmissionKind::kOperation:
       return operate(request, batch);
+    case SubmissionKind::kWriteSet:
+      return take_write_set(request, batch);
     case SubmissionKind::kStreamBegin:
       return begin_stream(request, batch);
+    case SubmissionKind::kWriteSetBegin:
+      return begin_write_set(request, batch);
     case SubmissionKind::kStreamChunk:
       add_chunk(request);
       return Step::kDone;
@@ -36,6 +40,7 @@ Committer::Step Committer::handle(const Request& request, Batch& batch) {
 void Committer::refuse(const Request& request, Batch& batch) {
   switch (request.submission.kind) {
     case SubmissionKind::kOperation:
+    case SubmissionKind::kWriteSet:
     case SubmissionKind::kStreamEnd:
       if (answer_known(request, batch)) return;
       break;
@@ -45,6 +50,7 @@ void Committer::refuse(const Request& request, Batch& batch) {
     case SubmissionKind::kPadding:
       return;
     case SubmissionKind::kStreamBegin:
+    case SubmissionKind::kWriteSetBegin:
     case SubmissionKind::kStreamAbort:
       break;
   }
@@ -79,7 +85,7 @@ Committer::Step Committer::operate(const Request& request, Batch& batch) {
     batch.frame.unappend(payload.size());
     return refuse_or_wait(request, status.code(), batch);
   }
-  commit_request(request, batch);
+  commit_request(request, {.records = 1}, batch);
   return Step::kDone;
 }
 
@@ -118,22 +124,27 @@ Committer::Step Committer::refuse_or_wait(const Request& request, Code code, Bat
 // A request that the log holds already (its first owner died before answering) is answered from
 // there.
 bool Committer::answer_known(const Request& request, Batch& batch) {
-  const auto revision = known_.find(log_incarnation(request.holder), request.submission.sequence);
-  if (!revision) return false;
+  const auto known = known_.find(log_incarnation(request.holder), request.submission.sequence);
+  if (!known) return false;
   answer(request, Code::kOk, batch);
-  batch.answers.back().completion.revision = *revision;
-  batch.answers.back().committed_here = false;
+  Completion& completion = batch.answers.back().completion;
+  completion.revision = known->revision;
+  completion.records = known->result.records;
+  completion.number = known->result.number;
   return true;
 }
 
-// The request takes the next revision; its record is in the frame and in the table.
-void Committer::commit_request(const Request& request, Batch& batch) {
+// The request takes the next revision; its records are in the frame and in the table.
+void Committer::commit_request(const Request& request, const RequestResult& result, Batch& batch) {
   batch.frame.add_request(request.slot, log_incarnation(request.holder),
                           request.submission.sequence);
   answer(request, Code::kOk, batch);
-  batch.answers.back().completion.revision = next_revision_;
-  batch.answers.back().committed_here = true;
-  batch.frame.count_record();
+  Answer& answer = batch.answers.back();
+  answer.completion.revision = next_revision_;
+  answer.completion.records = result.records;
+  answer.completion.number = result.number;
+  answer.basis = Basis::kCommitted;
+  batch.frame.count_records(result.records);
   ++next_revision_;
 }
 

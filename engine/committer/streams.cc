@@ -1,5 +1,6 @@
-// Puts whose values are longer than a ring takes at once: collected chunk by chunk straight into
-// the arena, committed like any other request when the last chunk is there. Commit thread.
+// What is longer than a ring takes at once: values of puts are collected chunk by chunk straight
+// into the arena, write sets in memory of this process; committed like any other request when the
+// last chunk is there. Commit thread.
 #include "engine/committer/committer.h"
 
 namespace small_db {
@@ -25,6 +26,25 @@ Committer::Step Committer::begin_stream(const Request& request, Batch& batch) {
   return Step::kDone;
 }
 
+Committer::Step Committer::begin_write_set(const Request& request, Batch& batch) {
+  const Bytes payload = request.submission.payload;
+  const uint64_t bytes = payload.size() == sizeof(uint64_t) ? load<uint64_t>(payload.data()) : 0;
+  if (bytes == 0 || bytes > kWriteSetBytesMax) {
+    answer(request, Code::kInvalidArgument, batch);
+    return Step::kDone;
+  }
+  if (write_set_bytes_ + bytes > kStreamedWriteSetsBytesMax) {
+    answer(request, Code::kOverloaded, batch);
+    return Step::kDone;
+  }
+  Stream stream;
+  stream.value_bytes = static_cast<uint32_t>(bytes);
+  stream.write_set.reserve(bytes);
+  write_set_bytes_ += bytes;
+  streams_.emplace(stream_key(request), std::move(stream));
+  return Step::kDone;
+}
+
 // A chunk of an unknown stream belongs to one that was refused at its begin, or that a former owner
 // began and did not commit. Its end is answered.
 void Committer::add_chunk(const Request& request) {
@@ -36,7 +56,11 @@ void Committer::add_chunk(const Request& request) {
     drop_stream(found);
     return;
   }
-  table_.fill_put(stream.record, stream.filled_bytes, bytes);
+  if (stream.is_write_set()) {
+    stream.write_set.insert(stream.write_set.end(), bytes.begin(), bytes.end());
+  } else {
+    table_.fill_put(stream.record, stream.filled_bytes, bytes);
+  }
   stream.filled_bytes += static_cast<uint32_t>(bytes.size());
 }
 
@@ -58,6 +82,11 @@ Committer::Step Committer::end_stream(const Request& request, Batch& batch) {
     drop_stream(found);
     answer(request, Code::kInvalidArgument, batch);
     return Step::kDone;
+  }
+  if (stream.is_write_set()) {
+    const Step step = evaluate(request, stream.write_set, batch);
+    if (step == Step::kDone) drop_stream(found);
+    return step;
   }
   const Status status = commit_stream(request, stream, batch);
   if (!status.is_ok()) {
@@ -84,7 +113,7 @@ Status Committer::commit_stream(const Request& request, Stream& stream, Batch& b
     batch.frame.unappend(bytes);
     return status;
   }
-  commit_request(request, batch);
+  commit_request(request, {.records = 1}, batch);
   return Status::ok();
 }
 
@@ -95,7 +124,11 @@ void Committer::abort_stream(const Request& request, Batch& batch) {
 }
 
 void Committer::drop_stream(Streams::iterator stream) {
-  table_.discard_put(stream->second.record);
+  if (stream->second.is_write_set()) {
+    write_set_bytes_ -= stream->second.value_bytes;
+  } else {
+    table_.discard_put(stream->second.record);
+  }
   streams_.erase(stream);
 }
 

@@ -32,6 +32,10 @@ class File {
   // to the kernel's page cache bookkeeping: never try the same file again.
   virtual Status sync_data() = 0;
 
+  // Lets the kernel begin to write that range, so that a later sync_data finds less to do
+  // (sync_file_range). A hint: it promises nothing, and what goes wrong is told by sync_data.
+  virtual void start_writeback(uint64_t offset, uint64_t bytes) noexcept = 0;
+
   // Reserves blocks for [offset, offset + bytes) and extends the size over it (posix_fallocate):
   // fails with kNoDiskSpace before anything is written. Reserved bytes read as zero.
   virtual Status allocate(uint64_t offset, uint64_t bytes) = 0;

@@ -91,6 +91,12 @@ class PosixFile : public File {
     return Status::ok();
   }
 
+  // Only starts: a call that waited would take an error away from sync_data.
+  void start_writeback(uint64_t offset, uint64_t bytes) noexcept override {
+    ::sync_file_range(descriptor_.number(), static_cast<off64_t>(offset),
+                      static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE);
+  }
+
   Status allocate(uint64_t offset, uint64_t bytes) override {
     if (bytes == 0) return Status::ok();
     const int result = uninterrupted([&] {

@@ -1,5 +1,6 @@
 // THE encoding of an operation. The submission rings, the log, checkpoints and replication carry
-// these bytes, and the table keeps them (with the value in extents where it is long).
+// these bytes; the table keeps them with the expiry in big-endian order, and with the value in
+// extents where it is long (table/stored_record.h).
 //
 //   offset  bytes  field
 //        0      8  revision       that of the committed request; 0 until the committer sets it

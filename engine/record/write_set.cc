@@ -4,7 +4,7 @@ namespace small_db {
 namespace {
 
 constexpr size_t kGuardHeaderBytes = 8;
-constexpr size_t kOperationHeaderBytes = 8;
+constexpr size_t kOperationHeaderBytes = kWriteSetOperationBytes;
 constexpr size_t kRangeHeaderBytes = 4;
 constexpr size_t kAddHeaderBytes = 24;
 constexpr size_t kSetExpiryHeaderBytes = 8;
@@ -193,6 +193,12 @@ Result<GuardView> WriteSetReader::next_guard() noexcept {
   SMALL_DB_RETURN_IF_ERROR(take(load<uint16_t>(header.data() + 2), &guard.key));
   if (!is_key(guard.key)) return invalid("write set: key of a guard");
   return guard;
+}
+
+bool WriteSetReader::is_one_record() const noexcept {
+  if (operations_ != 1 || at_ == bytes_.size()) return false;
+  const auto type = static_cast<OperationType>(load<uint8_t>(bytes_.data() + at_));
+  return type != OperationType::kEraseRange && type != OperationType::kReplaceRange;
 }
 
 Result<OperationView> WriteSetReader::next_operation() noexcept {

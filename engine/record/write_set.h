@@ -56,12 +56,16 @@ enum class OperationType : uint8_t {
 // The longest write set: its results must fit one frame of the log.
 inline constexpr size_t kWriteSetBytesMax = kValueBytesMax + kBatchBytesMax;
 inline constexpr size_t kWriteSetHeaderBytes = 8;
+inline constexpr size_t kWriteSetOperationBytes = 8;  // of an operation, before what it says
 
 // Puts a write set together.
 class WriteSetBuilder {
  public:
   WriteSetBuilder() { clear(); }
   void clear();
+
+  // Room for this many bytes in all, so that adding to a long set copies nothing again.
+  void reserve(size_t bytes) { bytes_.reserve(bytes); }
 
   // Guards come before operations. REQUIRES: a key of 1 to kKeyBytesMax bytes.
   void guard(GuardKind kind, Bytes key, std::span<const uint64_t> revisions = {});
@@ -122,6 +126,10 @@ class WriteSetReader {
   Status begin() noexcept;
   uint32_t guards() const noexcept { return guards_; }
   uint32_t operations() const noexcept { return operations_; }
+
+  // True when no more than one record can come of what follows the guards. REQUIRES: all guards
+  // were read.
+  bool is_one_record() const noexcept;
 
   // REQUIRES: begin(); each at most as often as there are, guards first.
   Result<GuardView> next_guard() noexcept;

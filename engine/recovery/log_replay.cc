@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/record/counter.h"
+
 namespace small_db {
 
 namespace {
@@ -179,11 +181,15 @@ Status LogReplay::take_frame(LogReader& reader, const LogFilePosition& before) {
   const FrameView& frame = reader.frame();
   ++recovered_.frames;
   if (frame.header().requests == 0) return Status::ok();
+  std::vector<RequestResult> results(frame.header().requests);
   Status sink_status = sink_.begin_frame(frame);
   Status status = sink_status;
   if (status.is_ok()) {
     status = frame.for_each_record([&](const RecordView& record) {
       ++recovered_.records;
+      RequestResult& result = results[record.revision - frame.header().first_revision];
+      ++result.records;
+      result.number = parse_counter(record.value).value_or(0);
       sink_status = sink_.apply(record);
       return sink_status;
     });
@@ -201,7 +207,8 @@ Status LogReplay::take_frame(LogReader& reader, const LogFilePosition& before) {
   // Behind a live region every frame counts: the region says how far back they may be unanswered.
   if (!resumed_ && recovered_.recent.size() == 2)
     recovered_.recent.erase(recovered_.recent.begin());
-  recovered_.recent.push_back({frame.header().first_revision, before, frame.runs()});
+  recovered_.recent.push_back(
+      {frame.header().first_revision, before, frame.runs(), std::move(results)});
   return Status::ok();
 }
 

@@ -97,11 +97,18 @@ struct TornTail {
   std::string saved_as;  // empty: the disk was full, or it was only read
 };
 
+// What a request of the log did.
+struct RequestResult {
+  uint32_t records = 0;  // that it put and deleted
+  int64_t number = 0;    // the counter's value, if that is what the last of them put
+};
+
 // The requests of one frame, for answering them again after the owner died.
 struct FrameRequests {
   uint64_t first_revision = 0;
   LogFilePosition before;  // where the log stood before the frame
   std::vector<RequestRun> runs;
+  std::vector<RequestResult> results;  // one for each request, in the order of their revisions
 };
 
 struct Recovered {

@@ -279,7 +279,7 @@ void StorageWorker::Threads::dispatch() {
 }
 
 // Until something happens that the last drain did not see: a submission, the end of a sync,
-// prepared space, a successor.
+// prepared space, a successor, the end of a record's time.
 void StorageWorker::Threads::sleep(Committer::Drained drained) {
   DoorbellWait wait(region_);
   const bool idle = sync_is_idle();
@@ -292,8 +292,11 @@ void StorageWorker::Threads::sleep(Committer::Drained drained) {
     const std::lock_guard<std::mutex> guard(mutex_);
     prepare_work_.notify_one();
   }
-  const bool idle_frame = idle && store_->wants_idle_frame();
-  const bool rung = wait.sleep(idle_frame ? options_.idle_frame_after_us : UINT64_MAX);
+  const uint64_t removal_us = idle ? store_->removal_wait_us() : UINT64_MAX;
+  if (removal_us == 0) return;
+  const bool idle_frame = idle && store_->wants_idle_frame() &&
+                          options_.idle_frame_after_us <= removal_us;
+  const bool rung = wait.sleep(idle_frame ? options_.idle_frame_after_us : removal_us);
   if (!rung && idle_frame) store_->write_idle_frame();
 }
 

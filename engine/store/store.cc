@@ -69,6 +69,13 @@ void Store::write_idle_frame() {
   if (!status.is_ok()) note_failure(status);
 }
 
+uint64_t Store::removal_wait_us() const {
+  const uint64_t due_ms = committer_.next_removal_ms();
+  if (due_ms == UINT64_MAX) return UINT64_MAX;
+  const uint64_t now_ms = environment_.clock.wall_ms();
+  return due_ms <= now_ms ? 0 : (due_ms - now_ms) * 1000;
+}
+
 bool Store::log_space_decided() const noexcept {
   return committer_.disk_full() || failed_.load(std::memory_order_acquire) ||
          log_->space().prepared_end() >= committer_.log_end_wanted();

@@ -52,6 +52,9 @@ class Store {
   bool has_work() const noexcept { return batches_[open_batch_].has_work(); }
   uint32_t open_requests() const noexcept { return batches_[open_batch_].frame.requests(); }
   bool ready() { return committer_.ready(); }
+  // Commit thread, nothing open. Microseconds until expired records are to be removed; UINT64_MAX:
+  // none is to expire.
+  uint64_t removal_wait_us() const;
   // Commit thread. True when a request that waited for log space has it now, or can't get it.
   bool log_space_decided() const noexcept;
 

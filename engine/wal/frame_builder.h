@@ -34,8 +34,8 @@ class FrameBuilder {
   // kFrameBodyBytesMax.
   std::byte* append(size_t bytes);
 
-  // Counts a record whose bytes are all appended.
-  void count_record() noexcept { ++header_.records; }
+  // Counts records whose bytes are all appended.
+  void count_records(uint32_t count) noexcept { header_.records += count; }
 
   // Takes back the last `bytes` that were appended and not counted.
   void unappend(size_t bytes) noexcept;

@@ -1,5 +1,6 @@
 #include "tests/sim/history.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "engine/table/reader.h"
@@ -27,6 +28,7 @@ bool is_key(Bytes key, uint32_t number) {
 const char* difference(const StoredRecord& record, uint32_t key, const SimState::Entry& entry) {
   if (!is_key(record.key, key)) return "another key";
   if (record.revision != entry.revision) return "another revision";
+  if (record.expires_at_ms != entry.expires_at_ms) return "another expiry";
   if (!same_bytes(record.value, *entry.value)) return "another value";
   return nullptr;
 }
@@ -53,7 +55,26 @@ std::shared_ptr<const std::string> sim_value(uint32_t id, uint32_t bytes) {
 
 void SimState::apply(uint64_t at_revision, const SimOperation& operation) {
   revision = at_revision;
-  entries[operation.key] = operation.is_put ? Entry{at_revision, operation.value} : Entry{};
+  for (const SimChange& change : operation.changes) apply(change);
+}
+
+void SimState::apply(const SimChange& change) {
+  switch (change.kind) {
+    case SimChange::Kind::kPut:
+      entries[change.key] = {revision, change.expires_at_ms, change.value};
+      break;
+    case SimChange::Kind::kErase:
+      entries[change.key] = {};
+      break;
+    case SimChange::Kind::kEraseRange:
+      for (uint32_t key = change.key; key < change.end; ++key) entries[key] = {};
+      break;
+    case SimChange::Kind::kRemoveExpired:
+      for (Entry& entry : entries) {
+        if (entry.expires_at_ms != 0 && entry.expires_at_ms <= change.expires_at_ms) entry = {};
+      }
+      break;
+  }
 }
 
 void History::add(const SimOperation& operation) {
@@ -85,6 +106,11 @@ bool History::settle_at(uint64_t revision) {
 
 uint32_t History::id_at(uint64_t revision) const {
   return revision == 0 || revision > operations_.size() ? 0 : operations_[revision - 1];
+}
+
+uint64_t History::removals() const {
+  const auto end = operations_.begin() + static_cast<ptrdiff_t>(published_.revision);
+  return static_cast<uint64_t>(std::count(operations_.begin(), end, 0u));
 }
 
 std::vector<SimState> History::legal_states() const {

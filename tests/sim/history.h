@@ -16,11 +16,25 @@
 
 namespace small_db {
 
-struct SimOperation {
-  uint32_t id = 0;  // unique in the history
-  bool is_put = true;
+// What happens to one key, or to several.
+struct SimChange {
+  enum class Kind : uint8_t {
+    kPut,
+    kErase,
+    kEraseRange,     // keys from `key` up to, not including, `end`
+    kRemoveExpired,  // of all keys, what expires at expires_at_ms or before
+  };
+  Kind kind = Kind::kPut;
   uint32_t key = 0;  // number of the key
-  std::shared_ptr<const std::string> value;
+  uint32_t end = 0;
+  uint64_t expires_at_ms = 0;  // of a put; 0: never
+  std::shared_ptr<const std::string> value = nullptr;
+};
+
+// A request: its changes are made together or not at all.
+struct SimOperation {
+  uint32_t id = 0;  // unique in the history; 0: the store's own, which removes what has expired
+  std::vector<SimChange> changes;
 };
 
 // The name of a key; names and numbers have the same order. REQUIRES: key < 1000.
@@ -33,10 +47,12 @@ std::shared_ptr<const std::string> sim_value(uint32_t id, uint32_t bytes);
 struct SimState {
   struct Entry {
     uint64_t revision = 0;  // of the put; 0: there is no such key
+    uint64_t expires_at_ms = 0;
     std::shared_ptr<const std::string> value;
   };
 
   void apply(uint64_t at_revision, const SimOperation& operation);
+  void apply(const SimChange& change);
 
   uint64_t revision = 0;
   std::vector<Entry> entries;  // by key
@@ -63,6 +79,8 @@ class History {
   uint64_t last_revision() const { return published_.revision + open_.size(); }
   // The id of the operation with this revision; 0 when there is none.
   uint32_t id_at(uint64_t revision) const;
+  // Revisions that removed what had expired, up to the published one.
+  uint64_t removals() const;
 
   const SimState& published() const { return published_; }
   // All states that a crash may leave now, ascending by revision, the published one first.

@@ -62,9 +62,16 @@ void SteppedStore::settle() {
   }
 }
 
-WriteOutcome SteppedStore::put(Client& client, std::string_view key, std::string_view value) {
+WriteOutcome SteppedStore::put(Client& client, std::string_view key, std::string_view value,
+                               uint64_t expires_at_ms) {
   const uint64_t cookie = next_cookie_++;
-  return outcome_of(client, cookie, client.put(cookie, as_bytes(key), as_bytes(value), 0));
+  return outcome_of(client, cookie,
+                    client.put(cookie, as_bytes(key), as_bytes(value), expires_at_ms));
+}
+
+WriteOutcome SteppedStore::write(Client& client, const WriteSetBuilder& set) {
+  const uint64_t cookie = next_cookie_++;
+  return outcome_of(client, cookie, client.write(cookie, set.bytes()));
 }
 
 WriteOutcome SteppedStore::erase(Client& client, std::string_view key) {

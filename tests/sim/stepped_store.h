@@ -66,8 +66,10 @@ class SteppedStore {
   void settle();
 
   // Submits, settles, and returns the outcome.
-  WriteOutcome put(Client& client, std::string_view key, std::string_view value);
+  WriteOutcome put(Client& client, std::string_view key, std::string_view value,
+                   uint64_t expires_at_ms = 0);
   WriteOutcome erase(Client& client, std::string_view key);
+  WriteOutcome write(Client& client, const WriteSetBuilder& set);
 
  private:
   WriteOutcome outcome_of(Client& client, uint64_t cookie, const Status& submitted);

@@ -108,30 +108,75 @@ void StoreSim::wrong(const std::string& what) {
   }
 }
 
+SimChange StoreSim::random_put() {
+  SimChange put;
+  put.key = random(options_.keys);
+  const bool is_long = random(options_.long_value_every) == 0;
+  put.value = sim_value(next_id_,
+                        is_long ? options_.long_value_bytes : random(options_.value_bytes_max + 1));
+  const bool expires = put.key + options_.expiring_keys >= options_.keys && random(2) == 0;
+  if (expires) {
+    put.expires_at_ms = test_->environment().wall_ms() + 1 + random(options_.expires_ms_max);
+  }
+  return put;
+}
+
+// A set deletes only keys that never expire: whether another one is there depends on the moment at
+// which the store looks. And it puts something, so that it takes a revision.
+SimOperation StoreSim::random_operation() {
+  using Kind = SimChange::Kind;
+  SimOperation operation;
+  operation.id = next_id_++;
+  if (random(options_.set_every) != 0) {
+    SimChange change = random_put();
+    if (random(5) == 0) change = {Kind::kErase, change.key};
+    operation.changes.push_back(std::move(change));
+    return operation;
+  }
+  const uint32_t lasting = options_.keys - std::min(options_.keys, options_.expiring_keys);
+  for (uint32_t i = random(4); i != 0 && lasting != 0; --i) {
+    const uint32_t key = random(lasting);
+    const uint32_t end = std::min(lasting, key + 1 + random(4));
+    operation.changes.push_back(random(2) == 0 ? SimChange{Kind::kErase, key}
+                                               : SimChange{Kind::kEraseRange, key, end});
+  }
+  for (uint32_t i = 1 + random(4); i != 0; --i) operation.changes.push_back(random_put());
+  return operation;
+}
+
+Status StoreSim::submit_to(Client& client, uint64_t cookie, const SimOperation& operation,
+                           WriteSetBuilder& set) {
+  const SimChange& first = operation.changes.front();
+  const std::string only = sim_key(first.key);
+  if (operation.changes.size() == 1 && first.kind == SimChange::Kind::kErase)
+    return client.erase(cookie, as_bytes(only));
+  if (operation.changes.size() == 1)
+    return client.put(cookie, as_bytes(only), as_bytes(*first.value), first.expires_at_ms);
+  for (const SimChange& change : operation.changes) {
+    const std::string key = sim_key(change.key);
+    if (change.kind == SimChange::Kind::kPut) {
+      set.put(as_bytes(key), as_bytes(*change.value), change.expires_at_ms);
+    } else if (change.kind == SimChange::Kind::kErase) {
+      set.erase(as_bytes(key));
+    } else {
+      set.erase_range(as_bytes(key), as_bytes(sim_key(change.end)));
+    }
+  }
+  return client.write(cookie, set.bytes());
+}
+
 void StoreSim::submit() {
   ClientSim& sim = clients_[random(static_cast<uint32_t>(clients_.size()))];
-  SimOperation operation;
-  operation.id = next_id_;
-  operation.key = random(options_.keys);
-  operation.is_put = random(5) != 0;
-  uint32_t value_bytes = random(options_.value_bytes_max + 1);
-  if (operation.is_put && random(options_.long_value_every) == 0)
-    value_bytes = options_.long_value_bytes;
   const uint64_t cookie = next_cookie_++;
-  const std::string key = sim_key(operation.key);
-  Status status;
-  if (operation.is_put) {
-    operation.value = sim_value(operation.id, value_bytes);
-    status = sim.client->put(cookie, as_bytes(key), as_bytes(*operation.value), 0);
-  } else {
-    status = sim.client->erase(cookie, as_bytes(key));
-  }
+  SimOperation operation = random_operation();
+  WriteSetBuilder& set = sim.sets[cookie];
+  const Status status = submit_to(*sim.client, cookie, operation, set);
   --to_submit_;
-  ++next_id_;
   if (status.is_ok()) {
     sim.operations[sim.next_sequence++] = operation;
     sim.waiting[cookie] = std::move(operation);
   } else {
+    sim.sets.erase(cookie);
     ++outcomes_[static_cast<size_t>(status.code())];
   }
 }
@@ -145,6 +190,11 @@ void StoreSim::seal() {
   in_sync_ = &store().seal();
   if (!in_sync_->has_frame()) return;
   for (const RequestRun& run : in_sync_->frame.runs()) {
+    if (run.slot == kNoSlot) {
+      const uint64_t now_ms = region_.region().header().expiry_clock_ms.load();
+      history_.add({0, {{SimChange::Kind::kRemoveExpired, 0, 0, now_ms}}});
+      continue;
+    }
     const auto owner = std::find_if(clients_.begin(), clients_.end(), [&](const ClientSim& client) {
       return client.client->slot() == run.slot;
     });
@@ -176,6 +226,7 @@ void StoreSim::poll(ClientSim& sim) {
       }
     }
     sim.waiting.erase(operation);
+    sim.sets.erase(outcome.cookie);
   }
 }
 

@@ -26,6 +26,9 @@ struct StoreSimOptions {
   uint32_t value_bytes_max = 200;
   uint32_t long_value_every = 50;  // one put in so many is long_value_bytes long: it is streamed
   uint32_t long_value_bytes = 40'000;
+  uint32_t set_every = 8;       // one request in so many is a write set of several changes
+  uint32_t expiring_keys = 10;  // puts of the last so many keys expire, half of them
+  uint32_t expires_ms_max = 400;
   uint32_t weather_every = 0;  // steps from one change of the disk's mood to the next; 0: calm
   StoreOptions store = small_store_options();
 };
@@ -89,9 +92,14 @@ class StoreSim {
     uint64_t next_sequence = 1;
     std::unordered_map<uint64_t, SimOperation> operations;  // by sequence
     std::unordered_map<uint64_t, SimOperation> waiting;     // by cookie, until answered
+    std::unordered_map<uint64_t, WriteSetBuilder> sets;     // by cookie, until answered
   };
 
   void submit();
+  SimChange random_put();
+  SimOperation random_operation();
+  static Status submit_to(Client& client, uint64_t cookie, const SimOperation& operation,
+                          WriteSetBuilder& set);
   void submit_checkpoint();
   void step();
   void take_step(uint32_t which);

@@ -96,14 +96,14 @@ TEST(Region, WritesTheGoldenConfiguration) {
   SharedRegion shared(64, 0);
   EXPECT_EQ(to_hex(shared.memory().first(kConfigBytes)),
             "53534d4252454731"  // "SSMBREG1"
-            "0300000040000000"  // layout version 3, 64 slots
+            "0400000040000000"  // layout version 3, 64 slots
             "0000400000000000"  // 4 MiB
             "0010000000000000"  // slots at 4 KiB
             "00a0000000000000"  // rings at 40 KiB
-            "00a0180000000000"  // arena at 1576 KiB
-            "0060270000000000"  // to the end
+            "00a01a0000000000"  // arena at 1704 KiB
+            "0060250000000000"  // to the end
             "0040000000010000"  // 16 KiB of submissions, 256 completions
-            "08ea2076");
+            "1717c5b3");
 }
 
 TEST(Region, DerivesTheSubmissionRingFromTheSize) {

@@ -54,7 +54,7 @@ TEST_F(SubmissionCorruption, IsFoundInEachFieldOfTheHeader) {
     EXPECT_EQ(read_with([&](auto& header) { header.entry_bytes = bytes; }), Code::kCorruption)
         << bytes;
   }
-  for (uint32_t kind : {6u, 7u, 256u, UINT32_MAX}) {
+  for (uint32_t kind : {6u, 9u, 256u, UINT32_MAX}) {
     EXPECT_EQ(read_with([&](auto& header) { header.kind = static_cast<SubmissionKind>(kind); }),
               Code::kCorruption)
         << kind;

@@ -55,7 +55,7 @@ inline void append_record(FrameBuilder& frame, const RecordView& record) {
   std::byte* room = frame.append(record_bytes(record));
   ASSERT_NE(room, nullptr);
   encode_record(record, room);
-  frame.count_record();
+  frame.count_records(1);
 }
 
 // A builder with one request per record, of slot 1.
