@@ -23,7 +23,7 @@ std::string all_records(Region region) {
   const RootBlock* root = root_at(arena, BlockRef::from_word(region.header().published_root));
   if (root == nullptr) return "no root";
   std::string state = std::to_string(root->root.revision) + "\n";
-  Cursor cursor(arena, root->tree());
+  Cursor cursor(arena, root->root.by_key());
   Status status = cursor.seek_first();
   for (; status.is_ok() && cursor.is_valid(); status = cursor.next()) {
     const Result<StoredRecord> record = cursor.record();

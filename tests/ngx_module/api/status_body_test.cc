@@ -24,6 +24,7 @@ TEST(StatusBody, TellsEveryFigureOfTheRegion) {
   header.syncs = 12;
   header.operations = 13;
   header.log_bytes = 14;
+  header.expired = 17;
   header.log_failures = 1;
   header.checkpoint_runs = 1;
   header.checkpoints = 2;
@@ -41,6 +42,7 @@ TEST(StatusBody, TellsEveryFigureOfTheRegion) {
   const auto body = nlohmann::json::parse(status_body(read_status(region)));
   const auto expected = nlohmann::json::parse(R"({
     "role": "primary", "state": "serving", "revision": 7, "generation": 3, "keys": 5,
+    "expired": 17,
     "memory": {"used": 1000, "free": 2000},
     "disk": {"full": true},
     "log": {"commits": 11, "syncs": 12, "operations": 13, "bytes": 14, "failures": 1},
