@@ -34,6 +34,14 @@ void BodyReader::begin_piece() noexcept {
 
 size_t BodyReader::left() const noexcept { return piece_bytes(*chain_->buf) - done_; }
 
+size_t BodyReader::bytes_left() const noexcept {
+  size_t bytes = 0;
+  for (const ngx_chain_t* each = chain_; each != nullptr; each = each->next) {
+    bytes += piece_bytes(*each->buf);
+  }
+  return bytes - done_;
+}
+
 bool BodyReader::append_to(std::string* to, size_t bytes_max) {
   while (chain_ != nullptr && bytes_max != 0) {
     const size_t bytes = std::min(left(), bytes_max);
@@ -70,13 +78,6 @@ std::optional<std::string_view> BodyReader::in_one_piece() const noexcept {
   if (chain_ == nullptr) return std::string_view();
   if (chain_->next != nullptr || chain_->buf->in_file) return std::nullopt;
   return std::string_view(reinterpret_cast<const char*>(chain_->buf->pos) + done_, left());
-}
-
-std::optional<std::string_view> whole_body(const ngx_http_request_t* r, std::string* copy) {
-  BodyReader reader(r);
-  if (const auto piece = reader.in_one_piece()) return piece;
-  if (!reader.append_to(copy, SIZE_MAX)) return std::nullopt;
-  return std::string_view(*copy);
 }
 
 Problem unreadable_body() noexcept {

@@ -22,6 +22,7 @@ class BodyReader {
   explicit BodyReader(const ngx_http_request_t* r) noexcept;
 
   bool is_at_end() const noexcept { return chain_ == nullptr; }
+  size_t bytes_left() const noexcept;
 
   // Appends the next bytes, at most `bytes_max` of them. False when the temporary file can't be
   // read; that is in the log then. May throw std::bad_alloc.
@@ -39,10 +40,6 @@ class BodyReader {
   const ngx_chain_t* chain_;
   size_t done_ = 0;  // of the piece
 };
-
-// The body in one piece: where it is already, or gathered in *copy. Nothing when the temporary file
-// can't be read. May throw std::bad_alloc.
-std::optional<std::string_view> whole_body(const ngx_http_request_t* r, std::string* copy);
 
 // The answer where a body can't be read back.
 Problem unreadable_body() noexcept;

@@ -174,6 +174,9 @@ bool gather_step(ngx_http_request_t* r) noexcept {
     std::optional<std::string_view> whole;
     if (transaction->gathered.empty()) whole = transaction->body.in_one_piece();
     if (!whole) {
+      if (transaction->gathered.empty()) {
+        transaction->gathered.reserve(transaction->body.bytes_left());
+      }
       if (!transaction->body.append_to(&transaction->gathered, kReadBytes)) {
         return fail(r, unreadable_body());
       }

@@ -13,11 +13,14 @@
 #include "ngx_module/handlers.h"
 #include "ngx_module/request_context.h"
 #include "ngx_module/response.h"
+#include "ngx_module/slices.h"
 #include "ngx_module/store_clock.h"
 #include "ngx_module/submission.h"
 
 namespace small_db {
 namespace {
+
+constexpr size_t kReadBytes = 64 * kKiB;  // of the body, in one step
 
 // A write from its header to its end. What the engine may be reading goes after the wait has been
 // cancelled.
@@ -30,11 +33,14 @@ struct Write {
   std::string key;
   Query query;
   Conditions conditions;
-  std::string gathered;        // the body, or what it decodes to
-  std::string_view value;      // of a PUT: in `gathered`, or where nginx has the body
+  std::optional<BodyReader> body;
+  std::string gathered;        // the body, where nginx has it in pieces
+  std::string decoded;         // the value, where the body says it in JSON
+  std::string_view value;      // of a PUT: in one of these, or where nginx has the body
   Expiry expiry;               // of the record that is put or changed
   std::vector<std::byte> set;  // empty: a put or delete without a condition
   uint64_t cookie = 0;
+  Slices slices;
 };
 
 Write* write_of(const ngx_http_request_t* r) noexcept { return context_of<Write>(r); }
@@ -105,22 +111,17 @@ std::optional<Problem> refuse_early(const ngx_http_request_t* r,
 }
 
 // The value of a PUT, and when it expires.
-std::optional<Problem> read_put(const ngx_http_request_t* r, Write* write) {
-  std::string copy;
-  const std::optional<std::string_view> body = whole_body(r, &copy);
-  if (!body) return unreadable_body();
+std::optional<Problem> read_put(const ngx_http_request_t* r, std::string_view body, Write* write) {
   const size_t limit = write->store->max_value_size;
   const uint64_t now_ms = store_now_ms(write->store->region);
   if (auto problem = read_expiry(write->query, now_ms, &write->expiry)) return problem;
   if (body_form(content_type_of(r), write->query) == BodyForm::kRaw) {
-    if (body->size() > limit) return too_large("the value", body->size(), "max_value_size", limit);
-    const bool is_copied = !copy.empty();
-    write->gathered = std::move(copy);
-    write->value = is_copied ? std::string_view(write->gathered) : *body;
+    if (body.size() > limit) return too_large("the value", body.size(), "max_value_size", limit);
+    write->value = body;
     return std::nullopt;
   }
   PutEnvelope envelope;
-  if (auto problem = parse_put_envelope(*body, limit, now_ms, &envelope)) return problem;
+  if (auto problem = parse_put_envelope(body, limit, now_ms, &envelope)) return problem;
   if (envelope.expiry.is_given) {
     if (write->expiry.is_given) {
       return make_problem(ProblemKind::kInvalidBody,
@@ -128,16 +129,10 @@ std::optional<Problem> read_put(const ngx_http_request_t* r, Write* write) {
     }
     write->expiry = envelope.expiry;
   }
-  write->gathered = std::move(envelope.value);
-  write->value = write->gathered;
+  std::string().swap(write->gathered);
+  write->decoded = std::move(envelope.value);
+  write->value = write->decoded;
   return std::nullopt;
-}
-
-std::optional<Problem> read_patch(const ngx_http_request_t* r, Write* write) {
-  std::string copy;
-  const std::optional<std::string_view> body = whole_body(r, &copy);
-  if (!body) return unreadable_body();
-  return parse_patch(*body, store_now_ms(write->store->region), &write->expiry);
 }
 
 std::optional<Problem> read_post(Write* write) {
@@ -157,11 +152,14 @@ void add_operation(const ngx_http_request_t* r, const Write& write, WriteSetBuil
 }
 
 // From the body to what is submitted.
-std::optional<Problem> prepare(const ngx_http_request_t* r, Write* write) noexcept {
+std::optional<Problem> prepare(const ngx_http_request_t* r, std::string_view body,
+                               Write* write) noexcept {
   try {
     std::optional<Problem> problem;
-    if (r->method == NGX_HTTP_PUT) problem = read_put(r, write);
-    if (r->method == NGX_HTTP_PATCH) problem = read_patch(r, write);
+    if (r->method == NGX_HTTP_PUT) problem = read_put(r, body, write);
+    if (r->method == NGX_HTTP_PATCH) {
+      problem = parse_patch(body, store_now_ms(write->store->region), &write->expiry);
+    }
     if (r->method == NGX_HTTP_POST) problem = read_post(write);
     if (problem) return problem;
     const bool is_record = (r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE)) != 0;
@@ -207,14 +205,40 @@ ngx_int_t send_outcome(ngx_http_request_t* r, const WriteOutcome& outcome) noexc
 
 constexpr WaitKind kWriteWait = {submit_write, send_outcome, nullptr, kWriteDeadlineMs};
 
-// nginx has read the body; it holds a reference to the request that the answer gives back.
-void proceed_with_body(ngx_http_request_t* r) noexcept {
+void proceed(ngx_http_request_t* r, std::string_view body) noexcept {
   Write* write = write_of(r);
-  if (const auto problem = prepare(r, write)) {
+  if (const auto problem = prepare(r, body, write)) {
     ngx_http_finalize_request(r, send_problem(r, *problem));
     return;
   }
   submit_and_wait(r, *write->store, kWriteWait, &write->cookie);
+}
+
+// The next piece of a body that does not lie in memory as a whole.
+bool gather_step(ngx_http_request_t* r) noexcept {
+  Write* write = write_of(r);
+  std::optional<Problem> problem;
+  try {
+    if (write->gathered.empty()) write->gathered.reserve(write->body->bytes_left());
+    if (!write->body->append_to(&write->gathered, kReadBytes)) problem = unreadable_body();
+  } catch (const std::bad_alloc&) {
+    problem = no_memory();
+  }
+  if (!problem && !write->body->is_at_end()) return true;
+  if (problem) {
+    ngx_http_finalize_request(r, send_problem(r, *problem));
+  } else {
+    proceed(r, write->gathered);
+  }
+  return false;
+}
+
+// nginx has read the body; it holds a reference to the request that the answer gives back.
+void proceed_with_body(ngx_http_request_t* r) noexcept {
+  Write* write = write_of(r);
+  write->body.emplace(r);
+  if (const auto whole = write->body->in_one_piece()) return proceed(r, *whole);
+  write->slices.start(r, gather_step);
 }
 
 std::optional<Problem> read_conditions(const ngx_http_request_t* r, Conditions* to) noexcept {

@@ -124,6 +124,22 @@ TEST_F(Batch, HoldsNobodyElseUp) {
   EXPECT_GT(answered, 20);
 }
 
+// A worker that drains does the work that it has begun.
+TEST_F(Batch, IsAnsweredAlsoWhenNginxReloadsMeanwhile) {
+  std::string body;
+  for (int i = 0; i < 100'000; i++) body += put_line("key " + std::to_string(i), "value");
+  for (int round = 0; round < 3; round++) {
+    std::thread writer([&] {
+      HttpClient own(server_.port());
+      const HttpResponse response = own.send(
+          {.method = "POST", .target = "/v1/kv", .body = body, .headers = {"Content-Type:"}});
+      EXPECT_EQ(response.status, 200) << response.body << response.error;
+    });
+    server_.reload();
+    writer.join();
+  }
+}
+
 TEST_F(Batch, OfAClientThatGoesAwayIsForgotten) {
   std::string body;
   for (int i = 0; i < 100'000; i++) body += put_line("key " + std::to_string(i), "value");
