@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
@@ -44,7 +45,10 @@ struct Entry {
 
 class ApiModel : public ::testing::Test {
  public:
-  ApiModel() : server_({.workers = 2}) { server_.start(); }
+  ApiModel() : server_({.workers = 2}) {
+    server_.start();
+    client_ = std::make_unique<HttpClient>(server_.port());
+  }
 
   uint32_t random(uint32_t below) { return static_cast<uint32_t>(random_() % below); }
   std::string random_key() {
@@ -89,7 +93,7 @@ class ApiModel : public ::testing::Test {
 
   std::mt19937 random_{11};
   NginxServer server_;
-  HttpClient client_{server_.port()};
+  std::unique_ptr<HttpClient> client_;
   std::map<std::string, Entry> model_;
   uint64_t revision_ = 0;
 };
@@ -97,7 +101,7 @@ class ApiModel : public ::testing::Test {
 void ApiModel::put_raw() {
   const std::string key = random_key();
   const std::string value = random_value();
-  const HttpResponse response = client_.put(item(key, "&raw"), value);
+  const HttpResponse response = client_->put(item(key, "&raw"), value);
   ASSERT_EQ(response.status, 200) << response.body;
   wrote(etag_of(response));
   model_[key] = {value, revision_};
@@ -107,8 +111,8 @@ void ApiModel::put_envelope() {
   const std::string key = random_key();
   const std::string value = random_value();
   const HttpResponse response =
-      client_.put(item(key), Json{{"value", value}, {"encoding", "utf-8"}}.dump());
-  ASSERT_EQ(response.body, R"({"ok":true})");
+      client_->put(item(key), Json{{"value", value}, {"encoding", "utf-8"}}.dump());
+  ASSERT_EQ(response.body, R"({"ok":true})") << response.error;
   wrote(etag_of(response));
   model_[key] = {value, revision_};
 }
@@ -128,7 +132,7 @@ void ApiModel::put_conditional() {
                     {"If-None-Match: " + etag(current), current == 0},
                     {"If-None-Match: " + etag(current + 1), true}};
   const auto& condition = conditions[random(6)];
-  const HttpResponse response = client_.send(
+  const HttpResponse response = client_->send(
       {.method = "PUT", .target = item(key, "&raw"), .body = value, .headers = {condition.header}});
   ASSERT_EQ(response.status, condition.holds ? 200 : 412) << condition.header << response.body;
   if (condition.holds) {
@@ -141,7 +145,7 @@ void ApiModel::put_conditional() {
 
 void ApiModel::erase() {
   const std::string key = random_key();
-  ASSERT_EQ(client_.del(item(key)).status, 200);
+  ASSERT_EQ(client_->del(item(key)).status, 200);
   model_.erase(key);
   ++revision_;
 }
@@ -150,9 +154,9 @@ void ApiModel::add() {
   const std::string key = random_key();
   const int step = static_cast<int>(random(100)) - 50;
   const HttpResponse response =
-      client_.send({.method = "POST",
-                    .target = item(key, "&incr=" + std::to_string(step) + "&init=7"),
-                    .body = ""});
+      client_->send({.method = "POST",
+                     .target = item(key, "&incr=" + std::to_string(step) + "&init=7"),
+                     .body = ""});
   const auto found = model_.find(key);
   const std::string& text = found == model_.end() ? "7" : found->second.value;
   char* end = nullptr;
@@ -181,10 +185,10 @@ void ApiModel::batch() {
     lines += "\n";
     if (value || model_.count(key) != 0) ++count;
   }
-  const HttpResponse response = client_.send({.method = "POST",
-                                              .target = "/v1/kv",
-                                              .body = lines,
-                                              .headers = {"Content-Type: application/x-ndjson"}});
+  const HttpResponse response = client_->send({.method = "POST",
+                                               .target = "/v1/kv",
+                                               .body = lines,
+                                               .headers = {"Content-Type: application/x-ndjson"}});
   ASSERT_EQ(response.status, 200) << response.body;
   const Json body = Json::parse(response.body);
   EXPECT_EQ(body["count"], count);
@@ -206,7 +210,7 @@ void ApiModel::replace() {
   for (const auto& [key, value] : wanted) {
     lines += Json{{"key", key}, {"value", value}, {"encoding", "utf-8"}}.dump() + "\n";
   }
-  const HttpResponse response = client_.send(
+  const HttpResponse response = client_->send(
       {.method = "PUT", .target = "/v1/kv?replace=true&prefix=" + prefix, .body = lines});
   ASSERT_EQ(response.status, 200) << response.body;
   uint64_t count = 0;
@@ -232,7 +236,7 @@ void ApiModel::replace() {
 
 void ApiModel::erase_prefix() {
   const std::string prefix = random_prefix();
-  const HttpResponse response = client_.del("/v1/kv?prefix=" + prefix);
+  const HttpResponse response = client_->del("/v1/kv?prefix=" + prefix);
   ASSERT_EQ(response.status, 200) << response.body;
   const std::map<std::string, Entry> gone = keys_with(prefix);
   const Json body = Json::parse(response.body);
@@ -268,10 +272,10 @@ void ApiModel::transaction() {
       {"if", {condition}},
       {"then", {{{"op", "put"}, {"key", changed}, {"value", value}, {"encoding", "utf-8"}}}},
       {"else", {{{"op", "get"}, {"key", changed}, {"encoding", "utf-8"}}}}};
-  const HttpResponse response = client_.send({.method = "POST",
-                                              .target = "/v1/txn",
-                                              .body = request.dump(),
-                                              .headers = {"Content-Type: application/json"}});
+  const HttpResponse response = client_->send({.method = "POST",
+                                               .target = "/v1/txn",
+                                               .body = request.dump(),
+                                               .headers = {"Content-Type: application/json"}});
   ASSERT_EQ(response.status, 200) << response.body;
   const Json body = Json::parse(response.body);
   ASSERT_EQ(body["succeeded"], holds) << request << response.body;
@@ -290,7 +294,7 @@ void ApiModel::transaction() {
 
 void ApiModel::get() {
   const std::string key = random_key();
-  const HttpResponse response = client_.get(item(key, "&raw"));
+  const HttpResponse response = client_->get(item(key, "&raw"));
   const auto found = model_.find(key);
   if (found == model_.end()) {
     EXPECT_EQ(response.status, 404);
@@ -312,7 +316,7 @@ void ApiModel::list() {
   std::string cursor;
   do {
     const HttpResponse response =
-        client_.get(target + (cursor.empty() ? "" : "&cursor=" + percent_encoded(cursor)));
+        client_->get(target + (cursor.empty() ? "" : "&cursor=" + percent_encoded(cursor)));
     ASSERT_EQ(response.status, 200) << response.body;
     const Json body = Json::parse(response.body);
     EXPECT_EQ(body["revision"], revision_);
@@ -332,7 +336,7 @@ void ApiModel::list() {
     EXPECT_EQ(listed[at].second.revision, entry.revision);
     ++at;
   }
-  const Json count = Json::parse(client_.get("/v1/kv?count=true&prefix=" + prefix).body);
+  const Json count = Json::parse(client_->get("/v1/kv?count=true&prefix=" + prefix).body);
   EXPECT_EQ(count["count"], expected.size());
 }
 
@@ -345,7 +349,7 @@ void ApiModel::disturb() {
       kill(server_.storage_process(), SIGKILL);
       break;
     case 2:
-      ASSERT_EQ(client_.send({.method = "POST", .target = "/v1/checkpoint", .body = ""}).status,
+      ASSERT_EQ(client_->send({.method = "POST", .target = "/v1/checkpoint", .body = ""}).status,
                 200);
       break;
     default:
@@ -375,7 +379,8 @@ TEST_F(ApiModel, TransfersKeepTheSumForWhoeverLooks) {
   constexpr int kAccounts = 6;
   constexpr int kThreads = 4;
   for (int i = 0; i < kAccounts; ++i) {
-    ASSERT_EQ(client_.put("/v1/kv/account/" + std::to_string(i) + "?raw", "100").status, 200);
+    const HttpResponse put = client_->put("/v1/kv/account/" + std::to_string(i) + "?raw", "100");
+    ASSERT_EQ(put.status, 200) << put.error << put.body;
   }
   std::atomic<int> done{0};
   std::atomic<int> moved{0};
@@ -415,7 +420,7 @@ TEST_F(ApiModel, TransfersKeepTheSumForWhoeverLooks) {
   int looks = 0;
   do {
     const Json body =
-        Json::parse(client_.get("/v1/kv?prefix=account/&values=true&encoding=utf-8").body);
+        Json::parse(client_->get("/v1/kv?prefix=account/&values=true&encoding=utf-8").body);
     int sum = 0;
     for (const Json& account : body["items"]) sum += std::stoi(account["value"].get<std::string>());
     EXPECT_EQ(sum, 100 * kAccounts) << body;
