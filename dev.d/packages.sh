@@ -43,3 +43,18 @@ install_packages() {
       { tail -n 30 "$log_dir/packages.log" >&2; die "could not install the packages"; }
   fi
 }
+
+# Leaves Prometheus's checking tool in build/promtool. The package is only unpacked: installed, it
+# would start a server.
+fetch_promtool() {
+  local folder=$root/build/promtool
+  [ ! -x "$folder/promtool" ] || return 0
+  mkdir -p "$folder/package"
+  (
+    cd "$folder/package"
+    apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; }
+    dpkg-deb -x prometheus_*.deb .
+  ) >"$log_dir/promtool.log" 2>&1 </dev/null || die "could not get the package prometheus"
+  mv "$folder/package/usr/bin/promtool" "$folder/promtool"
+  rm -rf "$folder/package"
+}

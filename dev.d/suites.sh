@@ -27,7 +27,8 @@ responses_file=$root/build/log/responses.txt
 
 nginx_tests_noted() {
   rm -f "$responses_file"
-  SMALL_DB_RESPONSES=$responses_file run_ctest release -L '^nginx_tests$'
+  fetch_promtool
+  SMALL_DB_PROMTOOL=$root/build/promtool/promtool SMALL_DB_RESPONSES=$responses_file run_ctest release -L '^nginx_tests$'
 }
 
 openapi_tests() {

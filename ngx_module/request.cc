@@ -1,6 +1,7 @@
 #include "ngx_module/request.h"
 
 #include "ngx_module/api/key_path.h"
+#include "ngx_module/api/openapi_document.h"
 #include "ngx_module/api/response_body.h"
 #include "ngx_module/availability.h"
 #include "ngx_module/handlers.h"
@@ -93,6 +94,9 @@ ngx_int_t handle_figures(ngx_http_request_t* r, const StoreConf& store, Route ro
   if (route == Route::kHealth) return handle_health(r, store.region);
   if (route == Route::kStatus) return handle_status(r, store.region);
   if (route == Route::kMetrics) return handle_metrics(r, store);
+  if (route == Route::kOpenApi) {
+    return send_text(r, NGX_HTTP_OK, kJsonContentType, openapi_document());
+  }
   return send_text(r, NGX_HTTP_OK, kJsonContentType, role_body(false));
 }
 
@@ -102,11 +106,6 @@ ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexc
       return handle_item({r, store, std::move(target.key), std::move(target.query)});
     case Route::kCheckpoint:
       return handle_checkpoint(r, store);
-    case Route::kHealth:
-    case Route::kStatus:
-    case Route::kMetrics:
-    case Route::kRole:
-      return handle_figures(r, *store, target.route);
     case Route::kCollection:
       if (!is_get(r)) return handle_batch({r, store, std::move(target.query)});
       return handle_list({r, store, std::move(target.query)});
@@ -114,10 +113,14 @@ ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexc
       return handle_transaction({r, store, std::move(target.query)});
     case Route::kSnapshot:
       return handle_snapshot({r, store, std::move(target.query)});
+    case Route::kHealth:
+    case Route::kStatus:
+    case Route::kMetrics:
     case Route::kOpenApi:
+    case Route::kRole:
       break;
   }
-  return refuse(r, make_problem(ProblemKind::kUnknownPath, {"it is not in this build"}));
+  return handle_figures(r, *store, target.route);
 }
 
 }  // namespace
