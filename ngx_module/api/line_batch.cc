@@ -43,10 +43,9 @@ size_t LineBatch::line_bytes_max() const noexcept {
 }
 
 Problem LineBatch::too_long(size_t bytes) const noexcept {
-  return make_problem(ProblemKind::kTooLarge,
-                      {"line ", uint64_t{line_} + 1, " has ", bytes,
-                       " bytes or more, which no key and value within max_key_size and "
-                       "max_value_size need"});
+  constexpr const char* kWhy =
+      " bytes or more, which no key and value within max_key_size and max_value_size need";
+  return make_problem(ProblemKind::kTooLarge, {"line ", uint64_t{line_} + 1, " has ", bytes, kWhy});
 }
 
 std::optional<Problem> LineBatch::add(std::string_view line) {

@@ -185,10 +185,10 @@ Status TransactionRun::read_record(const Operation& operation, const StoredRecor
   }
   std::string value(record.value.bytes(), '\0');
   SMALL_DB_RETURN_IF_ERROR(record.value.copy_to(reinterpret_cast<std::byte*>(value.data())));
-  return take_value(std::move(value), operation.wants_text, found);
+  return take_value(value, operation.wants_text, found);
 }
 
-Status TransactionRun::take_value(std::string value, bool wants_text, Found* found) {
+Status TransactionRun::take_value(std::string_view value, bool wants_text, Found* found) {
   found->is_text = wants_text && is_utf8(as_bytes(value));
   found->value = found->is_text ? escaped(value) : base64_of(value);
   value_bytes_ += found->value.size();

@@ -65,7 +65,7 @@ class TransactionRun {
                  bool* holds);
   Status read(const Operation& operation, const Snapshot& snapshot, uint64_t now_ms, Found* found);
   Status read_record(const Operation& operation, const StoredRecord& record, Found* found);
-  Status take_value(std::string value, bool wants_text, Found* found);
+  Status take_value(std::string_view value, bool wants_text, Found* found);
   bool end(const Status& status);
   static void append_found(const Found& found, uint64_t revision, std::string* to);
   const std::vector<Operation>& branch() const noexcept {
