@@ -49,6 +49,8 @@ TEST(FullDisk, RefusesPutsLosesNothingAndResumesByItself) {
   ASSERT_GT(stored, 20);
   expect_problem(response, 507, "no-disk-space", "");
   EXPECT_EQ(client.get(key_of(stored)).status, 404);
+  expect_problem(client.send({.method = "POST", .target = "/v1/checkpoint", .body = ""}), 507,
+                 "no-disk-space", "");
   // Everything else goes on.
   EXPECT_EQ(client.get("/v1/health").body, R"({"ok":true,"disk_full":true})");
   EXPECT_NE(client.get("/v1/status").body.find(R"("disk":{"full":true})"), std::string::npos);
