@@ -9,6 +9,7 @@
 #include <new>
 #include <optional>
 
+#include "ngx_module/api/held_snapshot.h"
 #include "ngx_module/api/transaction.h"
 #include "ngx_module/api/transaction_run.h"
 #include "ngx_module/api/write_parameters.h"
@@ -38,7 +39,7 @@ struct TransactionRequest {
   std::string gathered;
   std::unique_ptr<TransactionParser> parser;
   std::unique_ptr<TransactionRun> run;
-  std::optional<Snapshot> snapshot;
+  HeldSnapshot snapshot;
   uint64_t now_ms = 0;
   int runs = 0;
   uint64_t cookie = 0;
@@ -55,7 +56,7 @@ Problem no_memory() noexcept {
 
 // The end of a step that ends the work.
 bool fail(ngx_http_request_t* r, const Problem& problem) noexcept {
-  transaction_of(r)->snapshot.reset();
+  transaction_of(r)->snapshot.let_go();
   ngx_http_finalize_request(r, send_problem(r, problem));
   return false;
 }
@@ -96,8 +97,8 @@ constexpr WaitKind kTransactionWait = {submit_transaction, send_outcome, nullptr
 bool end_run(ngx_http_request_t* r) noexcept {
   TransactionRequest* transaction = transaction_of(r);
   const Status status = transaction->run->status();
-  const uint64_t revision = transaction->snapshot->root().revision;
-  transaction->snapshot.reset();
+  const uint64_t revision = transaction->snapshot.get()->root().revision;
+  transaction->snapshot.let_go();
   if (status.code() == Code::kTooLarge) {
     return fail(
         r, make_problem(ProblemKind::kTooLarge,
@@ -119,8 +120,12 @@ bool end_run(ngx_http_request_t* r) noexcept {
 
 bool run_step(ngx_http_request_t* r) noexcept {
   TransactionRequest* transaction = transaction_of(r);
+  const Snapshot* snapshot = transaction->snapshot.get();
+  if (snapshot == nullptr) {  // taken back: this process has let its slot go
+    return fail(r, refusal(transaction->store->region, Code::kUnavailable));
+  }
   try {
-    if (transaction->run->step(*transaction->snapshot, transaction->now_ms)) return true;
+    if (transaction->run->step(*snapshot, transaction->now_ms)) return true;
   } catch (const std::bad_alloc&) {
     return fail(r, no_memory());
   }
@@ -134,12 +139,11 @@ void start_run(ngx_http_request_t* r) noexcept {
     fail(r, refusal(transaction->store->region, Code::kOverloaded));
     return;
   }
-  Result<Snapshot> snapshot = client->engine().snapshot();
-  if (!snapshot.is_ok()) {
-    fail(r, refusal(transaction->store->region, snapshot.status().code()));
+  const Status taken = transaction->snapshot.take(client->engine());
+  if (!taken.is_ok()) {
+    fail(r, refusal(transaction->store->region, taken.code()));
     return;
   }
-  transaction->snapshot.emplace(std::move(snapshot).value());
   transaction->now_ms = store_now_ms(transaction->store->region);
   transaction->runs++;
   try {
