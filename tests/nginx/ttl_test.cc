@@ -167,6 +167,56 @@ TEST_F(Ttl, NothingIsServedAfterItsTime) {
   EXPECT_GT(served, 0);
 }
 
+TEST_F(Ttl, NothingIsListedOrCountedAfterItsTime) {
+  expect_ok(client_.put("/v1/kv/stays?raw", "v"));
+  const HttpResponse response = put("?ttl=1");
+  const double end = seconds_left(response);
+  const auto start = std::chrono::steady_clock::now();
+  const auto has_key = [&] {
+    return client_.get("/v1/kv").body.find(R"("key":"k")") != std::string::npos;
+  };
+  int listed = 0;
+  for (;;) {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+    if (!has_key()) break;
+    listed++;
+    ASSERT_LT(passed.count(), end + 0.01);
+  }
+  EXPECT_GT(listed, 0);
+  for (const char* target : {"/v1/kv?count=true", "/v1/kv?count=true&start=a"}) {
+    EXPECT_NE(client_.get(target).body.find(R"("count":1})"), std::string::npos) << target;
+  }
+}
+
+// All in one batch of lines, with one time: their removal takes many commits, and everybody else's
+// requests go in between.
+TEST_F(Ttl, ManyThatExpireAtOnceStallNobody) {
+  constexpr int kKeys = 50'000;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto end_s = std::chrono::duration_cast<std::chrono::seconds>(now).count() + 5;
+  std::string lines;
+  for (int i = 0; i < kKeys; i++) {
+    lines += R"({"key":"k)" + std::to_string(i) + R"(","value":"","expires_at":)" +
+             std::to_string(end_s) + "}\n";
+  }
+  const HttpResponse stored = client_.send({.method = "POST", .target = "/v1/kv", .body = lines});
+  ASSERT_EQ(stored.status, 200) << stored.body;
+  const auto keys = [&] {
+    return nlohmann::json::parse(client_.get("/v1/status").body)["keys"].get<int>();
+  };
+  ASSERT_GE(keys(), kKeys) << "the machine was too slow for this test";
+  std::chrono::duration<double> longest{0};
+  while (keys() > 1) {
+    const auto start = std::chrono::steady_clock::now();
+    expect_ok(client_.put("/v1/kv/other?raw", "v"));
+    longest =
+        std::max<std::chrono::duration<double>>(longest, std::chrono::steady_clock::now() - start);
+    const auto passed = std::chrono::system_clock::now().time_since_epoch();
+    ASSERT_LT(passed, std::chrono::seconds(end_s + 60));
+  }
+  EXPECT_LT(longest.count(), 0.5);
+}
+
 TEST_F(Ttl, ACounterKeepsTheTimeThatItWasCreatedWith) {
   const auto step = [&](const char* query) {
     return client_.send({.method = "POST", .target = std::string("/v1/kv/k") + query});
