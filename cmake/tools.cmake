@@ -1,7 +1,6 @@
 # smalldbctl, and its installation: `cmake --install build/release`.
 include(GNUInstallDirs)
 small_db_library(small_db_tools ROOTS engine/tools EXCLUDE "/main\\.cc$")
-target_compile_definitions(small_db_tools PRIVATE SMALL_DB_VERSION="${PROJECT_VERSION}")
 target_link_libraries(small_db_tools ${small_db_tools_SCOPE} small_db_api small_db_engine)
 if(NOT SMALL_DB_FUZZ)
   add_executable(smalldbctl "${PROJECT_SOURCE_DIR}/engine/tools/main.cc")

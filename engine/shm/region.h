@@ -127,6 +127,7 @@ struct RegionHeader {
   std::atomic<uint64_t> sync_counts[kSyncCounts];
   std::atomic<uint64_t> sync_us;  // all together
   std::atomic<uint64_t> expired;  // records that were removed because their time had come
+  std::atomic<uint64_t> epoch;    // of the owner that made the published state, as in the log
 
   // Why the state is what it is, as text for people; reason_version is odd while it is being
   // written.

@@ -265,6 +265,7 @@ void publish_root(Region region, BlockRef root) noexcept {
   RegionHeader& header = region.header();
   header.keys.store(block->root.keys, std::memory_order_relaxed);
   header.revision.store(block->root.revision, std::memory_order_relaxed);
+  header.epoch.store(block->root.epoch, std::memory_order_relaxed);
   SMALL_DB_KILL_POINT("publish: counters stored");
   // Sequentially consistent, see reader.h; and releases the batch's stores to the readers.
   header.published_root.store(root.word());

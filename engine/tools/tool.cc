@@ -6,11 +6,8 @@
 #include <new>
 #include <optional>
 
+#include "engine/base/version.h"
 #include "engine/tools/command.h"
-
-#ifndef SMALL_DB_VERSION
-#define SMALL_DB_VERSION "unversioned"
-#endif
 
 namespace small_db::tools {
 
@@ -112,7 +109,7 @@ std::optional<int> parse(int argc, char* const argv[], std::FILE* out, std::FILE
       return std::fputs(kUsage, out) < 0 ? kExitEnvironment : kExitOk;
     }
     if (option == 'V') {
-      return std::fputs("smalldbctl " SMALL_DB_VERSION "\n", out) < 0 ? kExitEnvironment : kExitOk;
+      return std::fprintf(out, "smalldbctl %s\n", kVersion) < 0 ? kExitEnvironment : kExitOk;
     }
     const std::string problem = take_option(option, optarg, *arguments);
     if (!problem.empty()) return fail(err, problem);

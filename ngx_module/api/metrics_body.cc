@@ -3,6 +3,7 @@
 #include <charconv>
 #include <iterator>
 
+#include "engine/base/version.h"
 #include "ngx_module/api/response_body.h"
 
 namespace small_db {
@@ -73,6 +74,8 @@ void put_state(const StatusFigures& figures, MetricsText* text) {
     const std::string label = std::string(",state=\"") + state_name(state) + "\"";
     text->sample("small_db_state", label, state == figures.state ? "1" : "0");
   }
+  text->begin("small_db_build_info", "1; the label is the version of the module.", "gauge");
+  text->sample("small_db_build_info", std::string(",version=\"") + kVersion + "\"", "1");
   text->begin("small_db_loading_progress_ratio", "How far loading is, from 0 to 1.", "gauge");
   const bool loads =
       figures.state == StoreState::kStarting || figures.state == StoreState::kLoading;
@@ -81,6 +84,7 @@ void put_state(const StatusFigures& figures, MetricsText* text) {
 }
 
 void put_data(const StatusFigures& figures, MetricsText* text) {
+  text->gauge("small_db_epoch", "Epoch of the owner that made it, as in the log.", figures.epoch);
   text->gauge("small_db_revision", "Revision of the last commit.", figures.revision);
   text->gauge("small_db_keys", "Keys in the store, with those that expired a moment ago.",
               figures.keys);

@@ -3,6 +3,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "engine/base/version.h"
 #include "engine/shm/slot.h"
 #include "engine/table/held_states.h"
 #include "ngx_module/api/response_body.h"
@@ -62,6 +63,7 @@ StatusFigures read_status(const Region& region) {
   figures.owner_pid = figure(header.owner_pid);
   figures.owner_epoch = figure(header.owner_epoch);
   figures.revision = figure(header.revision);
+  figures.epoch = figure(header.epoch);
   figures.generation = figure(header.generation);
   figures.keys = figure(header.keys);
   figures.memory_used_bytes = figure(header.arena_used_bytes);
@@ -98,6 +100,7 @@ std::string status_body(const StatusFigures& figures) {
   if (figures.state == StoreState::kLoading) {
     body["progress"] = static_cast<double>(figures.progress_permille) / 1000;
   }
+  body["epoch"] = figures.epoch;
   body["revision"] = figures.revision;
   body["generation"] = figures.generation;
   body["keys"] = figures.keys;
@@ -116,6 +119,7 @@ std::string status_body(const StatusFigures& figures) {
   body["slots"] = {{"used", figures.slots_used}, {"limit", figures.slots_limit}};
   body["pins"] = {{"held", figures.pins}};
   if (figures.pins != 0) body["pins"]["oldest_revision"] = figures.oldest_revision;
+  body["build"] = {{"version", kVersion}};
   // A reason holds what an operating system or a file name said: any bytes.
   return body.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -17,6 +17,7 @@ struct StatusFigures {
   uint32_t owner_pid = 0;          // of the storage process; 0: none is at work
   uint64_t owner_epoch = 0;        // owners that this memory has had
   uint64_t revision = 0;           // last published
+  uint64_t epoch = 0;              // of the owner that published it, as in the log
   uint64_t generation = 0;         // of the active log
   uint64_t keys = 0;
   uint64_t memory_used_bytes = 0;

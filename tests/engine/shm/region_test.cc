@@ -68,6 +68,7 @@ TEST(Region, KeepsOffsetsOfTheLayoutVersion) {
   EXPECT_EQ(offsetof(RegionHeader, generation), 320u);
   EXPECT_EQ(offsetof(RegionHeader, checkpoint_end_ms), 392u);
   EXPECT_EQ(offsetof(RegionHeader, expired), 496u);
+  EXPECT_EQ(offsetof(RegionHeader, epoch), 504u);
   EXPECT_EQ(offsetof(RegionHeader, reason_version), 512u);
   EXPECT_EQ(offsetof(RegionHeader, reason), 516u);
   EXPECT_EQ(sizeof(RegionHeader), 1600u);
@@ -82,7 +83,7 @@ TEST(Region, SeparatesCacheLinesByWriter) {
   EXPECT_LT(line(offsetof(RegionHeader, distrust)), line(offsetof(RegionHeader, doorbell)));
   EXPECT_EQ(line(offsetof(RegionHeader, doorbell)), line(offsetof(RegionHeader, next_incarnation)));
   EXPECT_LT(line(offsetof(RegionHeader, next_incarnation)), line(offsetof(RegionHeader, commits)));
-  EXPECT_LT(line(offsetof(RegionHeader, expired)),
+  EXPECT_LT(line(offsetof(RegionHeader, epoch)),
             line(offsetof(RegionHeader, reason_version)));
   // Each position of a slot is alone.
   EXPECT_EQ(offsetof(Slot, pins), 64u);

@@ -25,6 +25,7 @@ TEST(StatusBody, TellsEveryFigureOfTheRegion) {
   header.operations = 13;
   header.log_bytes = 14;
   header.expired = 17;
+  header.epoch = 18;
   header.log_failures = 1;
   header.checkpoint_runs = 1;
   header.checkpoints = 2;
@@ -41,7 +42,7 @@ TEST(StatusBody, TellsEveryFigureOfTheRegion) {
 
   const auto body = nlohmann::json::parse(status_body(read_status(region)));
   const auto expected = nlohmann::json::parse(R"({
-    "role": "primary", "state": "serving", "revision": 7, "generation": 3, "keys": 5,
+    "role": "primary", "state": "serving", "epoch": 18, "revision": 7, "generation": 3, "keys": 5,
     "expired": 17,
     "memory": {"used": 1000, "free": 2000},
     "disk": {"full": true},
@@ -50,7 +51,7 @@ TEST(StatusBody, TellsEveryFigureOfTheRegion) {
                    "last": {"generation": 3, "revision": 6, "bytes": 4096, "seconds": 1.5,
                             "finished_at": "2023-11-14T22:13:20.250Z"}},
     "storage_process": {"pid": 42, "owners": 9},
-    "slots": {"used": 1, "limit": 8}, "pins": {"held": 0}})");
+    "slots": {"used": 1, "limit": 8}, "pins": {"held": 0}, "build": {"version": "0.1.0"}})");
   auto without_limit = body;
   EXPECT_EQ(body["memory"]["limit"], header.arena_bytes);
   without_limit["memory"].erase("limit");
