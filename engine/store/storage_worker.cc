@@ -294,8 +294,8 @@ void StorageWorker::Threads::sleep(Committer::Drained drained) {
   }
   const uint64_t removal_us = idle ? store_->removal_wait_us() : UINT64_MAX;
   if (removal_us == 0) return;
-  const bool idle_frame = idle && store_->wants_idle_frame() &&
-                          options_.idle_frame_after_us <= removal_us;
+  const bool idle_frame =
+      idle && store_->wants_idle_frame() && options_.idle_frame_after_us <= removal_us;
   const bool rung = wait.sleep(idle_frame ? options_.idle_frame_after_us : removal_us);
   if (!rung && idle_frame) store_->write_idle_frame();
 }

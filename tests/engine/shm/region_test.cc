@@ -83,8 +83,7 @@ TEST(Region, SeparatesCacheLinesByWriter) {
   EXPECT_LT(line(offsetof(RegionHeader, distrust)), line(offsetof(RegionHeader, doorbell)));
   EXPECT_EQ(line(offsetof(RegionHeader, doorbell)), line(offsetof(RegionHeader, next_incarnation)));
   EXPECT_LT(line(offsetof(RegionHeader, next_incarnation)), line(offsetof(RegionHeader, commits)));
-  EXPECT_LT(line(offsetof(RegionHeader, epoch)),
-            line(offsetof(RegionHeader, reason_version)));
+  EXPECT_LT(line(offsetof(RegionHeader, epoch)), line(offsetof(RegionHeader, reason_version)));
   // Each position of a slot is alone.
   EXPECT_EQ(offsetof(Slot, pins), 64u);
   EXPECT_EQ(offsetof(Slot, submission_tail), 320u);
