@@ -80,7 +80,8 @@ bool is_numeric(std::string_view host) noexcept {
   const size_t dot = host.rfind('.');
   const std::string_view last = dot == std::string_view::npos ? host : host.substr(dot + 1);
   return !last.empty() && is_digit(last.front()) &&
-         (std::all_of(last.begin(), last.end(), is_digit) || last.starts_with("0x"));
+         (std::all_of(last.begin(), last.end(), is_digit) || last.starts_with("0x") ||
+          last.starts_with("0X"));
 }
 
 // family: AF_INET or AF_INET6.

@@ -94,6 +94,7 @@ TEST(UpstreamUrl, IsRefusedWithWhatItMustBe) {
       {"http://10.0.1/", "host"},
       {"http://2130706433/", "host"},
       {"http://0x7f.0x1/", "host"},
+      {"http://h.0X1/", "host"},
       {"http://010.0.0.1/", "host"},
       {"http://[::1/", "host"},
       {"http://[]/", "host"},
