@@ -23,6 +23,13 @@ house_files() {
   find "${folders[@]}" -name '*.cc' -o -name '*.h' | sort
 }
 
+# What a log says of a failure, the lines that name it first: whoever shows only the start of a long output shows those.
+show_failure() {
+  grep -nE -A 6 ': Failure|VIOLATION|ERROR: |error: |runtime error|WARNING: ThreadSanitizer' "$1" | head -n 80 || true
+  echo "… and the end of it:"
+  tail -n 100 "$1"
+}
+
 # check NAME COMMAND...: runs it with its output in build/log/NAME.log, and counts the tests that
 # ctest says it ran, or one for the command itself. Never fails; `summary` tells.
 check() {
@@ -50,7 +57,7 @@ check() {
   else
     printf 'FAILED  %-28s %5d of %d  %4d s  (%s)\n' \
       "$name" "$bad" "$total" $((SECONDS - start)) "${log#"$root"/}"
-    tail -n 150 "$log" | sed 's/^/  | /'
+    show_failure "$log" | sed 's/^/  | /'
   fi
 }
 

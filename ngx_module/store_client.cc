@@ -10,8 +10,7 @@ Status StoreClient::submit(uint64_t cookie) noexcept {
   if (is_full()) return {Code::kOverloaded, "store client: queue"};
   if (queue_.empty()) {
     const Status status = submit_waiting(cookie);
-    // Without a request in flight no bell would ring when there is room.
-    if (status.code() != Code::kOverloaded || client_->in_flight() == 0) return status;
+    if (status.code() != Code::kOverloaded) return status;
   }
   try {
     queue_.push_back(cookie);
@@ -25,7 +24,7 @@ void StoreClient::submit_queued() noexcept {
   while (!queue_.empty()) {
     const uint64_t cookie = queue_.front();
     const Status status = submit_waiting(cookie);
-    if (status.code() == Code::kOverloaded && client_->in_flight() != 0) return;
+    if (status.code() == Code::kOverloaded) return;  // the bell rings when there is room
     queue_.pop_front();
     if (!status.is_ok()) answer_wait({cookie, status.code(), 0});
   }

@@ -179,7 +179,9 @@ bool Client::poll(WriteOutcome* outcome) {
   return false;
 }
 
-bool Client::prepare_sleep() { return !want_bell(region_, slot_.index) && !can_feed(); }
+bool Client::prepare_sleep() {
+  return !want_bell(region_, slot_.index) && !producer_.room_came() && !can_feed();
+}
 
 void Client::end_stream(uint64_t sequence) {
   std::erase_if(streams_, [&](const Stream& stream) { return stream.sequence == sequence; });

@@ -70,7 +70,8 @@ class Client {
   // Call until it returns false, then prepare_sleep().
   bool poll(WriteOutcome* outcome);
 
-  // Asks for the bell. False: something came meanwhile, poll again.
+  // Asks for the bell, which rings when there is an outcome, or room for what found the ring full.
+  // False: either came meanwhile, poll and submit again.
   bool prepare_sleep();
 
   // Requests submitted and not yet answered, cancelled ones included.

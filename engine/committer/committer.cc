@@ -155,11 +155,12 @@ void Committer::complete(const Batch& batch) {
     }
   }
   for (const Release& release : batch.releases) {
-    const bool wanted = publish_completions(region_, release.slot, pending_[release.slot]);
+    publish_completions(region_, release.slot, pending_[release.slot]);
     SMALL_DB_KILL_POINT("commit: answers published");
     if (release.position != 0) release_submissions(region_, release.slot, release.position);
     SMALL_DB_KILL_POINT("commit: ring given back");
-    if (wanted) bells_.ring(release.slot);
+    // Last: a request that found no room in the ring waits for this bell, too.
+    if (take_bell_wish(region_, release.slot)) bells_.ring(release.slot);
     pending_[release.slot] = 0;
   }
 }

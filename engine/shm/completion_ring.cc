@@ -36,12 +36,16 @@ bool put_completion(Region region, uint32_t index, uint32_t pending,
   return true;
 }
 
-bool publish_completions(Region region, uint32_t index, uint32_t count) noexcept {
+void publish_completions(Region region, uint32_t index, uint32_t count) noexcept {
   Slot& slot = region.slot(index);
   const uint64_t tail = slot.completion_tail.load(std::memory_order_relaxed);
   // Pairs with the loads in take_completion (the entries) and want_bell (the bell).
   slot.completion_tail.store(tail + count, std::memory_order_seq_cst);
   SMALL_DB_KILL_POINT("completion: published");
+}
+
+bool take_bell_wish(Region region, uint32_t index) noexcept {
+  Slot& slot = region.slot(index);
   // Pairs with want_bell's store. Loaded first: most of the time nobody sleeps, and the line stays
   // shared.
   return slot.wants_bell.load(std::memory_order_seq_cst) != 0 &&
@@ -63,7 +67,7 @@ std::optional<Completion> take_completion(Region region, uint32_t index) noexcep
 
 bool want_bell(Region region, uint32_t index) noexcept {
   Slot& slot = region.slot(index);
-  slot.wants_bell.store(1, std::memory_order_seq_cst);  // pairs with publish_completions' load
+  slot.wants_bell.store(1, std::memory_order_seq_cst);  // pairs with take_bell_wish's load
   SMALL_DB_KILL_POINT("bell: wanted");
   const uint64_t head = slot.completion_head.load(std::memory_order_relaxed);
   // Pairs with publish_completions' store.

@@ -3,9 +3,10 @@
 // that a completion always has room; a slot whose ring is full all the same broke that rule, and
 // its completion is dropped.
 //
-// The bell: the consumer says that it wants one, then looks at the tail again; the producer moves
-// the tail, then looks at the wish. All four accesses are sequentially consistent, so that at least
-// one of the two sees the other's. An owner that dies between taking the wish back and ringing
+// The bell: the consumer says that it wants one, then looks again for what it waits for, answers
+// and room in its submission ring; the producer moves the tail and gives the room back, then looks
+// at the wish. All these accesses are sequentially consistent, so that at least one of the two sees
+// the other's. An owner that dies between taking the wish back and ringing
 // leaves a sleeper that nobody will ring: a new owner rings the bells of all held slots once.
 //
 // The owner's functions need no incarnation: a slot that a batch in flight names is never freed
@@ -23,10 +24,12 @@ namespace small_db {
 bool put_completion(Region region, uint32_t slot, uint32_t pending,
                     const Completion& completion) noexcept;
 
-// Makes `count` appended entries visible. Returns true when the slot's process wants its bell rung
-// (and takes that wish back: one bell for any number of entries). REQUIRES: count entries were put.
-// Owner only.
-bool publish_completions(Region region, uint32_t slot, uint32_t count) noexcept;
+// Makes `count` appended entries visible. REQUIRES: count entries were put. Owner only.
+void publish_completions(Region region, uint32_t slot, uint32_t count) noexcept;
+
+// Returns true when the slot's process wants its bell rung, and takes that wish back: one bell for
+// any number of entries. After all that it may wait for was published. Owner only.
+bool take_bell_wish(Region region, uint32_t slot) noexcept;
 
 // The next completion, or nothing (also when the owner's position makes no sense). Slot's process
 // only.

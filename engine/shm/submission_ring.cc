@@ -77,8 +77,9 @@ bool SubmissionProducer::has_room(size_t bytes) noexcept {
     return used <= ring_.size() && bytes <= ring_.size() - used;
   };
   if (fits()) return true;
-  // Pairs with release_submissions' store: the bytes before it were read.
-  head_seen_ = slot_->submission_head.load(std::memory_order_acquire);
+  // Pairs with release_submissions' store: the bytes before it were read; sequentially consistent
+  // for the bell (completion_ring.h).
+  head_seen_ = slot_->submission_head.load(std::memory_order_seq_cst);
   return fits();
 }
 
@@ -89,12 +90,20 @@ std::byte* SubmissionProducer::reserve(size_t bytes) noexcept {
   const size_t offset = tail_ & (ring_.size() - 1);
   const size_t to_end = ring_.size() - offset;
   const size_t padding_bytes = entry_bytes > to_end ? to_end : 0;
-  if (!has_room(padding_bytes + entry_bytes)) return nullptr;
+  missed_ = !has_room(padding_bytes + entry_bytes);
+  if (missed_) {
+    missed_bytes_ = bytes;
+    return nullptr;
+  }
   padding_bytes_ = padding_bytes;
   entry_bytes_ = entry_bytes;
   payload_bytes_ = bytes;
   const size_t entry_offset = padding_bytes == 0 ? offset : 0;
   return ring_.data() + entry_offset + sizeof(SubmissionHeader);
+}
+
+bool SubmissionProducer::room_came() noexcept {
+  return missed_ && reserve(missed_bytes_) != nullptr;
 }
 
 void SubmissionProducer::publish(SubmissionKind kind, uint64_t sequence, uint64_t cookie) noexcept {
@@ -161,8 +170,9 @@ Result<std::optional<Submission>> SubmissionConsumer::next() noexcept {
 }
 
 void release_submissions(Region region, uint32_t slot, uint64_t position) noexcept {
-  // Pairs with the producer's acquire loads: what was read is read.
-  region.slot(slot).submission_head.store(position, std::memory_order_release);
+  // Pairs with the producer's loads: what was read is read. Sequentially consistent for the bell
+  // (completion_ring.h).
+  region.slot(slot).submission_head.store(position, std::memory_order_seq_cst);
 }
 
 }  // namespace small_db

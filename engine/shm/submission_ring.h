@@ -66,6 +66,10 @@ class SubmissionProducer {
   // reserve without a publish replaces the reservation. REQUIRES: bytes <= payload_bytes_max().
   std::byte* reserve(size_t bytes) noexcept;
 
+  // True when the last reserve found no room and would find it now (it is reserved then). After
+  // want_bell() (completion_ring.h): else the bell rings when room comes.
+  bool room_came() noexcept;
+
   // Makes the reserved entry visible to the owner. The header's entry_bytes and payload_bytes are
   // filled in. The owner may sleep: ring_doorbell() when all is published. REQUIRES: a reservation;
   // it is used up. kind is not kPadding, sequence not 0.
@@ -83,6 +87,8 @@ class SubmissionProducer {
   size_t padding_bytes_ = 0;  // of the reservation, before its entry
   size_t entry_bytes_ = 0;    // of the reservation; 0: there is none
   size_t payload_bytes_ = 0;
+  bool missed_ = false;  // the last reserve found no room for missed_bytes_
+  size_t missed_bytes_ = 0;
 };
 
 struct Submission {

@@ -8,6 +8,7 @@
 
 #include "engine/platform/futex.h"
 #include "engine/shm/slot.h"
+#include "engine/shm/submission_ring.h"
 #include "tests/engine/shm/shared_region.h"
 
 namespace small_db {
@@ -47,14 +48,17 @@ TEST(CompletionRing, RingsOncePerBatchAndOnlyWhenAsked) {
   SharedRegion shared;
   const Region region = shared.region();
   ASSERT_TRUE(put_completion(region, 0, 0, nth(0)));
-  EXPECT_FALSE(publish_completions(region, 0, 1));
+  publish_completions(region, 0, 1);
+  EXPECT_FALSE(take_bell_wish(region, 0));
   EXPECT_TRUE(want_bell(region, 0));  // there is something to read already
   EXPECT_TRUE(take_completion(region, 0).has_value());
   EXPECT_FALSE(want_bell(region, 0));
   for (uint32_t i = 0; i < 10; ++i) ASSERT_TRUE(put_completion(region, 0, i, nth(i)));
-  EXPECT_TRUE(publish_completions(region, 0, 10));
+  publish_completions(region, 0, 10);
+  EXPECT_TRUE(take_bell_wish(region, 0));
   ASSERT_TRUE(put_completion(region, 0, 0, nth(10)));
-  EXPECT_FALSE(publish_completions(region, 0, 1));
+  publish_completions(region, 0, 1);
+  EXPECT_FALSE(take_bell_wish(region, 0));
 }
 
 TEST(CompletionRing, IsFullUntilTaken) {
@@ -135,7 +139,8 @@ TEST(CompletionRing, BellIsNeverLostBetweenThreads) {
     }
     ++put;
     if (++pending < kBatch) continue;
-    if (publish_completions(region, 0, pending)) {
+    publish_completions(region, 0, pending);
+    if (take_bell_wish(region, 0)) {
       bell.fetch_add(1);
       futex_wake(bell, 1);
     }
@@ -146,6 +151,63 @@ TEST(CompletionRing, BellIsNeverLostBetweenThreads) {
   }
   holder.join();
   EXPECT_FALSE(failed.load());
+}
+
+// A producer that found the ring full has no answer to wait for, when all were given before the
+// room was: the bell alone wakes it.
+TEST(CompletionRing, BellRingsForRoomThatComesAfterTheAnswers) {
+  SharedRegion shared;
+  const Region region = shared.region();
+  SubmissionProducer producer(region, 0);
+  while (producer.reserve(1000) != nullptr) {
+    producer.publish(SubmissionKind::kOperation, 1, 1);
+  }
+  SubmissionConsumer consumer(region, 0);
+  while (consumer.next().value().has_value()) {
+  }
+  ASSERT_TRUE(put_completion(region, 0, 0, nth(0)));
+  publish_completions(region, 0, 1);
+  ASSERT_TRUE(take_completion(region, 0).has_value());
+  EXPECT_FALSE(producer.room_came());
+  EXPECT_FALSE(want_bell(region, 0));
+  release_submissions(region, 0, consumer.position());
+  EXPECT_TRUE(take_bell_wish(region, 0));
+  EXPECT_TRUE(producer.room_came());
+}
+
+TEST(CompletionRing, BellIsNeverLostWhenRoomComes) {
+  constexpr uint64_t kEntries = 100'000;
+  constexpr size_t kPayload = kSubmissionBytesMin / 4;
+  SharedRegion shared;
+  const Region region = shared.region();
+  std::atomic<uint32_t> bell = 0;
+  std::atomic<uint64_t> published = 0;
+  std::atomic<bool> failed = false;
+  std::thread holder([&] {
+    SubmissionProducer producer(region, 0);
+    while (published.load() < kEntries && !failed.load()) {
+      if (producer.reserve(kPayload) != nullptr) {
+        producer.publish(SubmissionKind::kOperation, 1, 1);
+        published.fetch_add(1);
+        continue;
+      }
+      const uint32_t seen = bell.load();
+      if (want_bell(region, 0) || producer.room_came()) continue;
+      if (!futex_wait(bell, seen, kDeadlineUs)) failed.store(true);
+    }
+  });
+  SubmissionConsumer consumer(region, 0);
+  for (uint64_t read = 0; read < kEntries && !failed.load();) {
+    if (!consumer.next().value().has_value()) continue;
+    ++read;
+    release_submissions(region, 0, consumer.position());
+    if (!take_bell_wish(region, 0)) continue;
+    bell.fetch_add(1);
+    futex_wake(bell, 1);
+  }
+  holder.join();
+  EXPECT_FALSE(failed.load());
+  EXPECT_EQ(published.load(), kEntries);
 }
 
 }  // namespace
