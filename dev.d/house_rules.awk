@@ -15,11 +15,12 @@ BEGIN {
   rank["platform"] = rank["record"] = 1
   rank["shm"] = 2
   rank["table"] = rank["wal"] = 3
-  rank["checkpoint"] = rank["replication"] = 4
+  rank["checkpoint"] = 4
   rank["recovery"] = 5
-  rank["committer"] = 6
-  rank["client"] = rank["store"] = 7
-  rank["tools"] = 8
+  rank["replication"] = 6
+  rank["committer"] = 7
+  rank["client"] = rank["store"] = 8
+  rank["tools"] = 9
 }
 
 function finding(line, text) {
