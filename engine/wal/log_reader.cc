@@ -9,8 +9,6 @@ namespace small_db {
 
 namespace {
 
-constexpr size_t kReadBytes = kMiB;
-
 // What the header says about the body's contents, once the body's CRC is right.
 bool run_counts_fit(const FrameHeader& header, Bytes frame) noexcept {
   uint64_t requests = 0;
@@ -100,6 +98,15 @@ Result<ReadOutcome> LogReader::next() {
   return check(*header, frame.value());
 }
 
+Status LogReader::refresh(size_t read_ahead_bytes) {
+  buffer_bytes_ = 0;
+  read_ahead_bytes_ = read_ahead_bytes;
+  const Result<uint64_t> size = file_->size();
+  if (!size.is_ok()) return size.status();
+  size_ = size.value();
+  return Status::ok();
+}
+
 bool LogReader::substitute(Bytes frame) {
   if (sealed_) return false;
   const std::optional<FrameHeader> header =
@@ -157,8 +164,9 @@ ReadOutcome LogReader::stop(ReadOutcome outcome, const char* reason) noexcept {
 Result<Bytes> LogReader::peek(uint64_t offset, size_t bytes) {
   if (offset < buffer_offset_ || offset + bytes > buffer_offset_ + buffer_bytes_) {
     const size_t rest = offset < size_ ? size_ - offset : 0;
-    const size_t wanted = std::max(bytes, std::min(rest, kReadBytes));
-    if (wanted > buffer_capacity_ || (wanted <= kReadBytes && buffer_capacity_ > 8 * kReadBytes)) {
+    const size_t wanted = std::max(bytes, std::min(rest, read_ahead_bytes_));
+    if (wanted > buffer_capacity_ ||
+        (wanted <= read_ahead_bytes_ && buffer_capacity_ > 8 * read_ahead_bytes_)) {
       buffer_ = std::make_unique_for_overwrite<std::byte[]>(wanted);
       buffer_capacity_ = wanted;
     }

@@ -29,6 +29,10 @@ class FrameView {
   StartBody start() const noexcept;
   RequestRun run(uint32_t index) const noexcept;
   std::vector<RequestRun> runs() const;
+  // Behind the request table: encoded, one behind the other.
+  Bytes records() const noexcept {
+    return body().subspan(size_t{header_.request_runs} * kRequestRunBytes);
+  }
 
   // Calls `apply(const RecordView&)`, which returns a Status, for each record in order.
   // Errors: the first that `apply` gives; kCorruption when the records are not what the header
@@ -54,9 +58,6 @@ class FrameView {
 
  private:
   Bytes body() const noexcept { return frame_.subspan(kFrameHeaderBytes, header_.body_bytes); }
-  Bytes records() const noexcept {
-    return body().subspan(size_t{header_.request_runs} * kRequestRunBytes);
-  }
 
   FrameHeader header_;
   Bytes frame_;
@@ -84,6 +85,10 @@ class LogReader {
 
   // Reads the frame at position(). Only kFrame moves on. Errors: kIoError, the file can't be read.
   Result<ReadOutcome> next();
+
+  // Forgets what was read ahead: the file may be longer by now, and other bytes may stand where no
+  // frame was. bytes: how much is read ahead from now on. Errors: kIoError.
+  Status refresh(size_t read_ahead_bytes);
 
   // Takes `frame` (header to padding, read elsewhere) for the frame at position() if it is exactly
   // one that fits there; then as next() with kFrame. `frame` must outlive the use of frame().
@@ -120,6 +125,7 @@ class LogReader {
   FrameView frame_;
   std::unique_ptr<std::byte[]> buffer_;
   size_t buffer_capacity_ = 0;
+  size_t read_ahead_bytes_ = kMiB;
   uint64_t buffer_offset_ = 0;  // of the file
   size_t buffer_bytes_ = 0;
 };
