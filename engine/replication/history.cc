@@ -133,7 +133,7 @@ std::string crc_line(std::string_view text) {
 }
 
 // The lines between the node's and the crc's, all of `text`.
-bool parse_lines(std::string_view text, History* history) {
+bool parse_lines(std::string_view text, NodeHistory* history) {
   while (take_word(&text, kTermWord)) {
     const std::optional<std::string_view> line = take_until(&text, '\n');
     const std::optional<Term> term = line ? parse_term(*line, ' ') : std::nullopt;
@@ -165,7 +165,7 @@ const Term* term_of(const std::vector<Term>& terms, uint64_t revision) noexcept 
   return later == terms.begin() ? nullptr : &*(later - 1);
 }
 
-const Term* History::term_of(uint64_t revision) const noexcept {
+const Term* NodeHistory::term_of(uint64_t revision) const noexcept {
   return small_db::term_of(terms, revision);
 }
 
@@ -214,7 +214,7 @@ std::optional<std::vector<Term>> parse_terms(std::string_view text) {
   return terms;
 }
 
-Result<std::string> encode_history(const History& history) {
+Result<std::string> encode_history(const NodeHistory& history) {
   if (!are_terms(history.terms)) return Status(Code::kInvalidArgument, "history: terms");
   if (history.set_aside.size() > kSetAsideBytesMax) {
     return Status(Code::kInvalidArgument, "history: set-aside");
@@ -242,7 +242,7 @@ Result<std::string> encode_history(const History& history) {
   return text + crc_line(text);
 }
 
-std::optional<History> parse_history(std::string_view text) {
+std::optional<NodeHistory> parse_history(std::string_view text) {
   if (text.size() > kHistoryBytesMax || text.size() < kCrcLineBytes) return std::nullopt;
   const std::string_view last_line = text.substr(text.size() - kCrcLineBytes);
   text.remove_suffix(kCrcLineBytes);
@@ -251,24 +251,24 @@ std::optional<History> parse_history(std::string_view text) {
   const std::optional<std::string_view> node = take_until(&text, '\n');
   const std::optional<Uid> node_id = node ? parse_uid(*node) : std::nullopt;
   if (!node_id) return std::nullopt;
-  History history;
+  NodeHistory history;
   history.node_id = *node_id;
   if (!parse_lines(text, &history)) return std::nullopt;
   return history;
 }
 
-Result<History> read_history(Directory& directory) {
+Result<NodeHistory> read_history(Directory& directory) {
   const Result<std::string> text = read_file(directory, kHistoryName, kHistoryBytesMax);
   if (!text.is_ok()) {
     if (text.status().code() != Code::kTooLarge) return text.status();
     return Status(Code::kCorruption, "history: too long");
   }
-  std::optional<History> history = parse_history(text.value());
+  std::optional<NodeHistory> history = parse_history(text.value());
   if (!history) return Status(Code::kCorruption, "history: text");
   return std::move(*history);
 }
 
-Status write_history(Directory& directory, const History& history) {
+Status write_history(Directory& directory, const NodeHistory& history) {
   const Result<std::string> text = encode_history(history);
   if (!text.is_ok()) return text.status();
   Result<std::unique_ptr<File>> file = directory.open(kHistoryTemporaryName, OpenMode::kCreate);

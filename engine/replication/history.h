@@ -41,7 +41,7 @@ struct Term {
   bool operator==(const Term&) const = default;
 };
 
-struct History {
+struct NodeHistory {
   Uid node_id{};            // random, made with the file
   std::vector<Term> terms;  // ascending epochs, revisions not descending; the newest is the last
   // The highest epoch that was heard of: above that of the newest term, this node was fenced.
@@ -49,7 +49,7 @@ struct History {
   // Name of the primary that a promotion of this node has set aside; empty: none. While it is what
   // the configuration names, this node does not follow it.
   std::string set_aside;
-  bool operator==(const History&) const = default;
+  bool operator==(const NodeHistory&) const = default;
 
   uint64_t epoch() const noexcept { return terms.empty() ? 0 : terms.back().epoch; }
   // As in term_of.
@@ -70,17 +70,17 @@ std::optional<Uid> parse_uid(std::string_view text);
 
 // The file's text, with as many of the newest terms as it may hold. Errors: kInvalidArgument for
 // what is no history: terms out of order, or a name that is too long.
-Result<std::string> encode_history(const History& history);
+Result<std::string> encode_history(const NodeHistory& history);
 // Nothing for text that encode_history would not write.
-std::optional<History> parse_history(std::string_view text);
+std::optional<NodeHistory> parse_history(std::string_view text);
 
 // Errors: kNotFound when there is no such file; kCorruption when it is not what write_history
 // writes; those of the file system. What a process wrote that was killed may not be durable yet:
 // who promises something that rests on it syncs the directory first.
-Result<History> read_history(Directory& directory);
+Result<NodeHistory> read_history(Directory& directory);
 // Durable when it returns: written as history.tmp, synced, renamed, directory synced. Errors: as of
 // encode_history, nothing was changed then; those of the file system: either the old one or the new
 // one is there.
-Status write_history(Directory& directory, const History& history);
+Status write_history(Directory& directory, const NodeHistory& history);
 
 }  // namespace small_db

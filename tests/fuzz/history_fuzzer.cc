@@ -11,7 +11,7 @@ namespace small_db {
 namespace {
 
 void check_history(std::string_view text) {
-  const std::optional<History> history = parse_history(text);
+  const std::optional<NodeHistory> history = parse_history(text);
   if (!history) return;
   const Result<std::string> again = encode_history(*history);
   if (!again.is_ok() || again.value() != text) std::abort();

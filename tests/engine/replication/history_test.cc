@@ -17,8 +17,8 @@ Uid uid_from(int first) {
 constexpr char kA0[] = "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf";
 constexpr char kB0[] = "b0b1b2b3b4b5b6b7b8b9babbbcbdbebf";
 
-History reference_history() {
-  History history;
+NodeHistory reference_history() {
+  NodeHistory history;
   history.node_id = uid_from(0x10);
   history.terms = {{1, uid_from(0xa0), 0}, {4, uid_from(0xb0), 1200}};
   history.heard_epoch = 5;
@@ -26,7 +26,7 @@ History reference_history() {
   return history;
 }
 
-std::string encoded(const History& history) {
+std::string encoded(const NodeHistory& history) {
   const Result<std::string> text = encode_history(history);
   EXPECT_TRUE(text.is_ok()) << text.status().text();
   return text.is_ok() ? text.value() : std::string();
@@ -39,8 +39,8 @@ std::string with_crc(const std::string& text) {
   return text + line;
 }
 
-History with_terms(size_t terms, uint64_t first_epoch, uint64_t first_revision) {
-  History history = reference_history();
+NodeHistory with_terms(size_t terms, uint64_t first_epoch, uint64_t first_revision) {
+  NodeHistory history = reference_history();
   history.terms.clear();
   for (size_t at = 0; at < terms; ++at) {
     history.terms.push_back({first_epoch + at, uid_from(0xa0), first_revision + at});
@@ -48,7 +48,7 @@ History with_terms(size_t terms, uint64_t first_epoch, uint64_t first_revision) 
   return history;
 }
 
-TEST(History, HasItsGoldenText) {
+TEST(NodeHistory, HasItsGoldenText) {
   EXPECT_EQ(encoded(reference_history()),
             "small-db history 1\n"
             "node 101112131415161718191a1b1c1d1e1f\n"
@@ -59,19 +59,19 @@ TEST(History, HasItsGoldenText) {
             "crc 4fc8b0a8\n");
 }
 
-TEST(History, LeavesOutWhatThereIsNot) {
-  History history;
+TEST(NodeHistory, LeavesOutWhatThereIsNot) {
+  NodeHistory history;
   history.node_id = uid_from(0x10);
   EXPECT_EQ(encoded(history),
             with_crc("small-db history 1\nnode 101112131415161718191a1b1c1d1e1f\n"));
   EXPECT_EQ(parse_history(encoded(history)), history);
 }
 
-TEST(History, ReadsBackAsItWasWritten) {
+TEST(NodeHistory, ReadsBackAsItWasWritten) {
   EXPECT_EQ(parse_history(encoded(reference_history())), reference_history());
 }
 
-TEST(History, EachBitOfTheTextMatters) {
+TEST(NodeHistory, EachBitOfTheTextMatters) {
   const std::string good = encoded(reference_history());
   for (size_t at = 0; at < good.size(); ++at) {
     for (int bit = 0; bit < 8; ++bit) {
@@ -82,7 +82,7 @@ TEST(History, EachBitOfTheTextMatters) {
   }
 }
 
-TEST(History, IsNothingWhenCutShortOrContinued) {
+TEST(NodeHistory, IsNothingWhenCutShortOrContinued) {
   const std::string good = encoded(reference_history());
   for (size_t bytes = 0; bytes < good.size(); ++bytes) {
     EXPECT_FALSE(parse_history(std::string_view(good).substr(0, bytes))) << bytes;
@@ -91,7 +91,7 @@ TEST(History, IsNothingWhenCutShortOrContinued) {
   EXPECT_FALSE(parse_history(good + good));
 }
 
-TEST(History, TextWithTheRightChecksumMustStillBeWhatIsWritten) {
+TEST(NodeHistory, TextWithTheRightChecksumMustStillBeWhatIsWritten) {
   const std::string title = "small-db history 1\n";
   const std::string node = "node 101112131415161718191a1b1c1d1e1f\n";
   const std::string head = title + node;
@@ -151,8 +151,8 @@ TEST(History, TextWithTheRightChecksumMustStillBeWhatIsWritten) {
   for (const std::string& text : bad) EXPECT_FALSE(parse_history(with_crc(text))) << text;
 }
 
-TEST(History, ANameMayHoldAnyBytes) {
-  History history = reference_history();
+TEST(NodeHistory, ANameMayHoldAnyBytes) {
+  NodeHistory history = reference_history();
   history.set_aside.clear();
   for (int byte = 0; byte < 256; ++byte) history.set_aside += static_cast<char>(byte);
   const std::string text = encoded(history);
@@ -160,29 +160,29 @@ TEST(History, ANameMayHoldAnyBytes) {
   EXPECT_EQ(parse_history(text), history);
 }
 
-TEST(History, KeepsTheNewestThousandTerms) {
-  const History history = with_terms(1003, 1, 0);
-  const std::optional<History> read = parse_history(encoded(history));
+TEST(NodeHistory, KeepsTheNewestThousandTerms) {
+  const NodeHistory history = with_terms(1003, 1, 0);
+  const std::optional<NodeHistory> read = parse_history(encoded(history));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->terms, std::vector<Term>(history.terms.begin() + 3, history.terms.end()));
   EXPECT_EQ(read->set_aside, history.set_aside);
 }
 
-TEST(History, KeepsAsManyLongTermsAsFitWithTheLongestName) {
-  History history = with_terms(1000, UINT64_MAX - 2000, UINT64_MAX - 2000);
+TEST(NodeHistory, KeepsAsManyLongTermsAsFitWithTheLongestName) {
+  NodeHistory history = with_terms(1000, UINT64_MAX - 2000, UINT64_MAX - 2000);
   history.heard_epoch = UINT64_MAX;
   history.set_aside = std::string(kSetAsideBytesMax, '%');
   const std::string text = encoded(history);
   EXPECT_LE(text.size(), kHistoryBytesMax);
   EXPECT_GT(text.size() + 81, kHistoryBytesMax);  // there is no room for another line
-  const std::optional<History> read = parse_history(text);
+  const std::optional<NodeHistory> read = parse_history(text);
   ASSERT_TRUE(read);
   EXPECT_GT(read->terms.size(), 500u);
   EXPECT_EQ(read->terms.back(), history.terms.back());
   EXPECT_EQ(read->set_aside, history.set_aside);
 }
 
-TEST(History, TooManyTermsOrBytesAreNothing) {
+TEST(NodeHistory, TooManyTermsOrBytesAreNothing) {
   std::string text = "small-db history 1\nnode 101112131415161718191a1b1c1d1e1f\n";
   for (int epoch = 1; epoch <= 1000; ++epoch) {
     text += "term " + std::to_string(epoch) + " " + kA0 + " 0\n";
@@ -198,8 +198,8 @@ TEST(History, TooManyTermsOrBytesAreNothing) {
   EXPECT_FALSE(parse_history(with_crc(longer)));
 }
 
-TEST(History, ATermOwnsTheRevisionsBehindItsOwnUpToThoseOfTheNext) {
-  History history;
+TEST(NodeHistory, ATermOwnsTheRevisionsBehindItsOwnUpToThoseOfTheNext) {
+  NodeHistory history;
   EXPECT_EQ(history.term_of(0), nullptr);
   EXPECT_EQ(history.term_of(1), nullptr);
   // Nothing was written in epoch 3.
@@ -263,14 +263,14 @@ TEST(HistoryFile, IsReplacedInFiveSteps) {
   EXPECT_EQ(disk.names(), std::vector<std::string>{"history"});
   EXPECT_EQ(disk.contents("history"), encoded(reference_history()));
   auto after = disk.mount();
-  const Result<History> read = read_history(*after);
+  const Result<NodeHistory> read = read_history(*after);
   ASSERT_TRUE(read.is_ok());
   EXPECT_EQ(read.value(), reference_history());
 }
 
 TEST(HistoryFile, ACrashLeavesTheOldOneOrTheNewOne) {
-  const History before = with_terms(2, 1, 0);
-  const History after = with_terms(3, 1, 0);
+  const NodeHistory before = with_terms(2, 1, 0);
+  const NodeHistory after = with_terms(3, 1, 0);
   for (uint64_t at = 0; at < 6; ++at) {
     for (uint64_t variant = 0; variant < 100; ++variant) {
       SimDisk disk;
@@ -283,7 +283,7 @@ TEST(HistoryFile, ACrashLeavesTheOldOneOrTheNewOne) {
       }
       disk.crash(variant);
       auto directory = disk.mount();
-      const Result<History> read = read_history(*directory);
+      const Result<NodeHistory> read = read_history(*directory);
       ASSERT_TRUE(read.is_ok()) << at << " " << variant;
       EXPECT_EQ(status.is_ok(), at == 5);
       EXPECT_TRUE(read.value() == after || (read.value() == before && !status.is_ok()))
@@ -303,15 +303,15 @@ TEST(HistoryFile, EachFailingCallIsTold) {
 }
 
 TEST(HistoryFile, WhatIsNoHistoryIsNotWritten) {
-  History descending = reference_history();
+  NodeHistory descending = reference_history();
   std::swap(descending.terms[0], descending.terms[1]);
-  History unnamed = reference_history();
+  NodeHistory unnamed = reference_history();
   unnamed.terms[1].id = Uid{};
-  History early = reference_history();
+  NodeHistory early = reference_history();
   early.terms[0].epoch = 0;
-  History long_name = reference_history();
+  NodeHistory long_name = reference_history();
   long_name.set_aside = std::string(kSetAsideBytesMax + 1, 'x');
-  for (const History& bad : {descending, unnamed, early, long_name}) {
+  for (const NodeHistory& bad : {descending, unnamed, early, long_name}) {
     SimDisk disk;
     auto directory = disk.mount();
     EXPECT_EQ(write_history(*directory, bad).code(), Code::kInvalidArgument);
