@@ -24,6 +24,10 @@ const char* code_name(Code code) noexcept {
       return "unavailable";
     case Code::kReadOnly:
       return "read-only";
+    case Code::kNotPrimary:
+      return "not-primary";
+    case Code::kNotReplicated:
+      return "not-replicated";
     case Code::kOutcomeUnknown:
       return "outcome-unknown";
     case Code::kConditionFailed:

@@ -22,6 +22,8 @@ enum class Code : uint8_t {
   kOverloaded,       // a ring or a slot table is full; nothing was changed, try again
   kUnavailable,      // the store does not serve now (loading, refused, handed over)
   kReadOnly,         // the store serves reads only, after an I/O failure
+  kNotPrimary,       // this node is a backup, or was fenced: writes go to the primary
+  kNotReplicated,    // too few backups answer; nothing was changed
   kOutcomeUnknown,   // the write may or may not be durable
   kConditionFailed,  // a precondition did not hold; nothing was changed
   kNotANumber,       // a counter's text is no decimal number of 64 bits; nothing was changed

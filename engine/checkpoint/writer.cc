@@ -74,6 +74,14 @@ Result<bool> CheckpointWriter::take(Cursor& cursor, uint64_t bytes) {
   return false;
 }
 
+Status CheckpointWriter::add(const RecordView& record) {
+  const StoredRecord stored{record.revision, record.expires_at_ms, record.key,
+                            StoredValue::in_one_piece(record.value)};
+  uint64_t taken = 0;
+  const Status status = take_record(stored, &taken);
+  return status.is_ok() ? status : fail(status);
+}
+
 Status CheckpointWriter::take_record(const StoredRecord& record, uint64_t* taken) {
   if (compare_bytes(as_bytes(last_key_), record.key) >= 0) {
     return {Code::kCorruption, "checkpoint: order of the walked keys"};

@@ -60,6 +60,10 @@ class CheckpointWriter {
   // placed the cursor, and its state is still pinned.
   Result<bool> take(Cursor& cursor, uint64_t bytes);
 
+  // Takes one record, of whatever source. Errors: kCorruption when its key is not above the last
+  // one that was taken.
+  Status add(const RecordView& record);
+
   // Writes the last block, the index and the footer, and syncs. end_revision: of the state that was
   // walked last. REQUIRES: not below the start revision.
   Status seal(uint64_t end_revision);

@@ -48,6 +48,17 @@ Status Client::check_serving() const noexcept {
 Status Client::check_writable() const noexcept {
   SMALL_DB_RETURN_IF_ERROR(check_serving());
   if (state() == StoreState::kReadOnly) return {Code::kReadOnly, "client: submit"};
+  const ReplicationState& replication = region_.replication();
+  // A higher epoch is elsewhere: whatever the owner still thinks, no write may begin here.
+  if (replication.role.load(std::memory_order_relaxed) != static_cast<uint32_t>(Role::kPrimary) ||
+      replication.heard_epoch.load(std::memory_order_relaxed) >
+          replication.epoch.load(std::memory_order_relaxed)) {
+    return {Code::kNotPrimary, "client: submit"};
+  }
+  if (replication.ack_state.load(std::memory_order_relaxed) ==
+      static_cast<uint32_t>(AckState::kMissing)) {
+    return {Code::kNotReplicated, "client: submit"};
+  }
   return Status::ok();
 }
 
@@ -62,6 +73,13 @@ Status Client::checkpoint(uint64_t cookie) {
   SMALL_DB_RETURN_IF_ERROR(check_serving());
   if (producer_.reserve(0) == nullptr) return {Code::kOverloaded, "client: ring"};
   submit(SubmissionKind::kCheckpoint, cookie);
+  return Status::ok();
+}
+
+Status Client::promote(uint64_t cookie) {
+  SMALL_DB_RETURN_IF_ERROR(check_serving());
+  if (producer_.reserve(0) == nullptr) return {Code::kOverloaded, "client: ring"};
+  submit(SubmissionKind::kPromote, cookie);
   return Status::ok();
 }
 

@@ -47,8 +47,9 @@ class Client {
   // Submits a write. Its outcome comes from poll() under `cookie`, which must be unique for the
   // life of the client. put: `value` must stay valid until then, or until cancel(cookie): a long
   // value is streamed from it. expires_at_ms: Unix time in milliseconds, 0 for never. Errors:
-  // kUnavailable or kReadOnly by the store's state; kOverloaded when the ring is full;
-  // kInvalidArgument and kTooLarge by the engine's limits. Nothing was submitted then.
+  // kUnavailable or kReadOnly by the store's state; kNotPrimary, kNotReplicated; kOverloaded when
+  // the ring is full; kInvalidArgument and kTooLarge by the engine's limits. Nothing was submitted
+  // then.
   Status put(uint64_t cookie, Bytes key, Bytes value, uint64_t expires_at_ms);
   Status erase(uint64_t cookie, Bytes key);
 
@@ -61,6 +62,11 @@ class Client {
   // Asks for a checkpoint; its outcome comes when the new generation is durable. A store that is
   // read-only takes it, and serves writes again when it succeeds. Errors: as put.
   Status checkpoint(uint64_t cookie);
+
+  // Asks for this node to become the primary; its outcome comes when the new epoch, which is the
+  // outcome's revision, is durable. A node that is the primary already says so with its epoch.
+  // Outcomes beside: kNotPrimary, the node was fenced and follows nobody. Errors: as put.
+  Status promote(uint64_t cookie);
 
   // Forgets the request: poll() never reports it. It may commit all the same, unless its value is
   // not all sent.

@@ -38,6 +38,7 @@ struct Batch {
   std::vector<Release> releases;  // the last one of a slot counts
   BlockRef root;                  // the state after the batch; null when the frame is empty
   uint64_t last_revision = 0;
+  uint64_t epoch = 0;          // of the frame
   bool settles_known = false;  // with it, every request that the log held at the start is answered
 
   bool has_frame() const noexcept { return frame.requests() != 0; }
@@ -57,6 +58,7 @@ struct Batch {
     releases.clear();
     root = BlockRef();
     last_revision = 0;
+    epoch = 0;
     settles_known = false;
   }
 };

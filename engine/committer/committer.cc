@@ -43,7 +43,11 @@ Committer::Drained Committer::drain(Batch& batch) {
   // came free since.
   if (!batch_is_open_ || (!batch.has_work() && intake_.ready())) open(batch);
   tell_time();
-  if (!std::exchange(removal_yields_, false)) remove_expired(batch);
+  if (is_primary_) {
+    if (!std::exchange(removal_yields_, false)) remove_expired(batch);
+  } else if (const Drained drained = take_frames(batch); drained != Drained::kAll) {
+    return drained;
+  }
   while (std::optional<Request> request = intake_.next()) {
     switch (handle(*request, batch)) {
       case Step::kFull:
@@ -66,6 +70,7 @@ void Committer::seal(Batch& batch) {
   batch.settles_known = known_.empty();
   if (!batch.has_frame()) return;
   batch.last_revision = next_revision_ - 1;
+  batch.epoch = epoch_;
   batch.root = table_.seal_batch(batch.last_revision, epoch_, LogPosition());
   batch.frame.finish();
   const bool reserved = log_->reserve(batch.frame.frame_bytes());
@@ -81,7 +86,13 @@ Status Committer::finish(Batch& batch) {
     SMALL_DB_KILL_POINT("commit: frame written");
     if (status.is_ok()) status = sync();
     SMALL_DB_KILL_POINT("commit: frame synced");
+    if (status.is_ok()) show_durable(batch);
+    // What waits for followers in vain is neither seen nor answered here: the next owner finds it
+    // in the log.
+    if (status.is_ok() && !await_acks(batch.last_revision)) return Status::ok();
     if (status.is_ok()) publish(batch, before);
+  } else if (!await_acks(durable_revision_)) {
+    return Status::ok();
   }
   if (!status.is_ok()) revoke_commits(batch, Code::kOutcomeUnknown);
   complete(batch);
@@ -129,11 +140,10 @@ Status Committer::sync() {
 }
 
 Status Committer::append(Batch& batch) {
-  return log_->write(batch.frame, durable_revision_, epoch_, clock_.wall_ms());
+  return log_->write(batch.frame, durable_revision_, batch.epoch, clock_.wall_ms());
 }
 
 void Committer::publish(const Batch& batch, const LogFilePosition& before) {
-  durable_revision_ = batch.last_revision;
   RegionHeader& header = region_.header();
   add_relaxed(header.commits, 1);
   add_relaxed(header.operations, batch.frame.records());
@@ -197,17 +207,14 @@ void Committer::publish_log_position() {
                                           root_position(log_->position(), durable_revision_)));
 }
 
-std::vector<CheckpointRequest> Committer::take_checkpoint_requests() {
-  return std::exchange(checkpoint_requests_, {});
-}
-
-void Committer::answer_checkpoints(const std::vector<CheckpointRequest>& requests, Code code,
-                                   Batch& batch) {
-  for (const CheckpointRequest& request : requests) {
+void Committer::answer_kept(const std::vector<KeptRequest>& requests, Code code, uint64_t revision,
+                            Batch& batch) {
+  for (const KeptRequest& request : requests) {
     if (!batch_is_open_) open(batch);
     Answer answer = request.answer;
     if (slot_holder(region_, answer.slot).incarnation != request.holder.incarnation) continue;
     answer.completion.code = static_cast<uint32_t>(code);
+    answer.completion.revision = revision;
     batch.answers.push_back(answer);
     batch.releases.push_back({answer.slot, 0});
   }

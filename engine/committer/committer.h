@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "engine/committer/batch.h"
@@ -24,6 +25,7 @@
 #include "engine/platform/bells.h"
 #include "engine/platform/clock.h"
 #include "engine/record/write_set.h"
+#include "engine/replication/replicated_frames.h"
 #include "engine/table/table.h"
 #include "engine/wal/log_writer.h"
 
@@ -33,6 +35,11 @@ struct CommitterOptions {
   size_t batch_bytes_max = kBatchBytesMax;
   size_t batch_requests_max = kBatchRequestsMax;
   size_t log_reserve_bytes = 512 * kKiB;  // of the prepared log space: for deletes alone
+  // A primary's write is seen and answered when so many followers have it on disk as well.
+  uint32_t acks_required = 0;
+  uint64_t ack_timeout_us = 5'000'000;  // then, by this choice, it
+  bool degrade =
+      false;  // is seen and answered without them, or waits on while new ones are refused
 };
 
 // All write sets that are on their way in chunks, together: one that would exceed it is refused.
@@ -58,9 +65,9 @@ LogPosition root_position(const LogFilePosition& before, uint64_t revision) noex
 // all again.
 std::optional<LogPosition> log_floor(const std::vector<FrameRequests>& frames);
 
-// A request that waits for a checkpoint. Its place in the ring is given back meanwhile, so that its
-// slot may change hands.
-struct CheckpointRequest {
+// A request that waits for more than a commit. Its place in the ring is given back meanwhile, so
+// that its slot may change hands.
+struct KeptRequest {
   Answer answer;
   SlotHolder holder;
 };
@@ -91,10 +98,37 @@ class Committer {
   // Sync thread: append, sync, publish, complete. Returns what append or sync returned.
   Status finish(Batch& batch);
 
-  // Commit thread: requests for a checkpoint that were drained since the last call.
-  std::vector<CheckpointRequest> take_checkpoint_requests();
+  // Commit thread: requests for a checkpoint, or for promotion, that were drained since the last
+  // call.
+  std::vector<KeptRequest> take_checkpoint_requests() {
+    return std::exchange(checkpoint_requests_, {});
+  }
+  bool has_promotion_requests() const noexcept { return !promotion_requests_.empty(); }
+  std::vector<KeptRequest> take_promotion_requests() {
+    return std::exchange(promotion_requests_, {});
+  }
   // Commit thread: their answers, which go out with `batch`.
-  void answer_checkpoints(const std::vector<CheckpointRequest>& requests, Code code, Batch& batch);
+  void answer_kept(const std::vector<KeptRequest>& requests, Code code, uint64_t revision,
+                   Batch& batch);
+
+  // Commit thread, nothing open or with the sync thread. A primary takes writes from the rings, and
+  // writes them in its own epoch; any other takes its primary's frames, and refuses writes.
+  void become_primary(uint64_t epoch) noexcept;
+  void become_follower() noexcept { is_primary_ = false; }
+  bool is_primary() const noexcept { return is_primary_; }
+
+  // The primary's frames, as they are received.
+  ReplicatedFrames& replicated() noexcept { return replicated_; }
+  // Commit thread: why a frame could not be taken. What was built with it must be dropped
+  // (refuse_writes), and the log asked for again behind what is durable.
+  const Status& replication_failure() const noexcept { return replication_failure_; }
+  void clear_replication_failure() noexcept { replication_failure_ = Status::ok(); }
+
+  // Any thread. From now on nobody waits for followers any more: a batch that does is left to the
+  // next owner, unpublished.
+  void stop_waiting() noexcept;
+  // True after that, if a batch was left.
+  bool left_a_batch() const noexcept { return left_a_batch_; }
 
   // Commit thread, no batch with the sync thread and none open: ends the active log.
   Status write_seal_frame();
@@ -166,8 +200,8 @@ class Committer {
 
   // requests.cc
   Step handle(const Request& request, Batch& batch);
-  void refuse(const Request& request, Batch& batch);
-  void keep_checkpoint_request(const Request& request, Batch& batch);
+  void refuse(const Request& request, Code code, Batch& batch);
+  static void keep(const Request& request, std::vector<KeptRequest>* where, Batch& batch);
   Step operate(const Request& request, Batch& batch);
   Status apply(const RecordView& record);
   Status admit(RecordType type, const Batch& batch);
@@ -202,6 +236,18 @@ class Committer {
   bool is_expired(const StoredRecord& record);
   void remove_expired(Batch& batch);
 
+  // replicated.cc
+  Drained take_frames(Batch& batch);
+  Step take_frame(const ReplicatedFrame& frame, Batch& batch);
+  Status admit_frame(const ReplicatedFrame& frame, const Batch& batch);
+  Status apply_frame(const ReplicatedFrame& frame, Batch& batch);
+
+  // acks.cc
+  void show_durable(const Batch& batch);
+  bool await_acks(uint64_t revision);
+  bool wait_for_acks(uint64_t revision);
+  void set_ack_state(AckState state);
+
   // streams.cc
   static StreamKey stream_key(const Request& request) noexcept;
   Step begin_stream(const Request& request, Batch& batch);
@@ -230,7 +276,11 @@ class Committer {
   size_t write_set_bytes_ = 0;        // of all streams that are write sets
   std::vector<std::byte> write_set_;  // the one that is evaluated, when it came in one piece
   std::vector<std::byte> value_;      // of a record that is written again
-  std::vector<CheckpointRequest> checkpoint_requests_;
+  std::vector<KeptRequest> checkpoint_requests_;
+  std::vector<KeptRequest> promotion_requests_;
+  ReplicatedFrames replicated_;
+  Status replication_failure_;
+  bool is_primary_ = true;
   KnownRequests known_;
 
   uint64_t next_revision_ = 1;
@@ -254,6 +304,9 @@ class Committer {
   std::optional<LogPosition>
       floor_;                      // until the requests that the log held at the start are answered
   std::vector<uint32_t> pending_;  // by slot: completions put and not yet published
+  bool left_a_batch_ = false;
+
+  std::atomic<bool> stop_waiting_{false};
 };
 
 }  // namespace small_db

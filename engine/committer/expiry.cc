@@ -1,8 +1,9 @@
 // Records that have expired: absent from the moment they expire, for whoever looks; removed a
 // little later, by deletes in the log like any other. Commit thread.
 //
-// Readers decide by the clock. So does this file, and states the time that it decided by, so that a
-// clock which is set back brings nothing back to life.
+// A backup removes nothing: its primary's deletes come with the log. Readers decide by the clock.
+// So does this file, and states the time that it decided by, so that a clock which is set back
+// brings nothing back to life.
 #include <algorithm>
 #include <string>
 
@@ -32,7 +33,7 @@ bool Committer::is_expired(const StoredRecord& record) {
 }
 
 uint64_t Committer::next_removal_ms() const {
-  if (refusal_ != Code::kOk) return UINT64_MAX;
+  if (refusal_ != Code::kOk || !is_primary_) return UINT64_MAX;
   const Result<uint64_t> next = table_.next_expiry_ms();
   if (!next.is_ok() || next.value() == 0) return UINT64_MAX;
   return std::max(next.value(), next_removal_ms_);

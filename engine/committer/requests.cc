@@ -6,8 +6,8 @@ namespace small_db {
 
 Committer::Step Committer::handle(const Request& request, Batch& batch) {
   const SubmissionKind kind = request.submission.kind;
-  if (refusal_ != Code::kOk) {
-    refuse(request, batch);
+  if (refusal_ != Code::kOk || !is_primary_) {
+    refuse(request, refusal_ != Code::kOk ? refusal_ : Code::kNotPrimary, batch);
     return Step::kDone;
   }
   switch (kind) {
@@ -28,7 +28,10 @@ Committer::Step Committer::handle(const Request& request, Batch& batch) {
       abort_stream(request, batch);
       return Step::kDone;
     case SubmissionKind::kCheckpoint:
-      keep_checkpoint_request(request, batch);
+      keep(request, &checkpoint_requests_, batch);
+      return Step::kDone;
+    case SubmissionKind::kPromote:
+      keep(request, &promotion_requests_, batch);
       return Step::kDone;
     case SubmissionKind::kPadding:
       break;
@@ -36,8 +39,8 @@ Committer::Step Committer::handle(const Request& request, Batch& batch) {
   return Step::kDone;
 }
 
-// While no write is taken. A checkpoint is: it may be what ends that.
-void Committer::refuse(const Request& request, Batch& batch) {
+// While no write is taken. A checkpoint, or a promotion, is: it may be what ends that.
+void Committer::refuse(const Request& request, Code code, Batch& batch) {
   switch (request.submission.kind) {
     case SubmissionKind::kOperation:
     case SubmissionKind::kWriteSet:
@@ -45,7 +48,9 @@ void Committer::refuse(const Request& request, Batch& batch) {
       if (answer_known(request, batch)) return;
       break;
     case SubmissionKind::kCheckpoint:
-      return keep_checkpoint_request(request, batch);
+      return keep(request, &checkpoint_requests_, batch);
+    case SubmissionKind::kPromote:
+      return keep(request, &promotion_requests_, batch);
     case SubmissionKind::kStreamChunk:
     case SubmissionKind::kPadding:
       return;
@@ -54,12 +59,12 @@ void Committer::refuse(const Request& request, Batch& batch) {
     case SubmissionKind::kStreamAbort:
       break;
   }
-  answer(request, refusal_, batch);
+  answer(request, code, batch);
 }
 
-void Committer::keep_checkpoint_request(const Request& request, Batch& batch) {
+void Committer::keep(const Request& request, std::vector<KeptRequest>* where, Batch& batch) {
   answer(request, Code::kOk, batch);
-  checkpoint_requests_.push_back({batch.answers.back(), request.holder});
+  where->push_back({batch.answers.back(), request.holder});
   batch.answers.pop_back();
 }
 

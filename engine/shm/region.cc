@@ -8,11 +8,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstring>
-#include <thread>
 
 #include "engine/base/assert.h"
 #include "engine/base/crc32c.h"
-#include "engine/base/kill_point.h"
 #include "engine/shm/slot.h"
 
 namespace small_db {
@@ -21,7 +19,7 @@ namespace {
 constexpr size_t kConfigBytes = offsetof(RegionHeader, config_crc);
 constexpr uint64_t kDerivedShare = 32;          // of the region, for all submission rings together
 constexpr uint32_t kCompletionEveryBytes = 64;  // of the submission ring
-constexpr int kReasonAttemptsMax = 1000;
+constexpr uint64_t kSlotsOffset = kPageBytes + align_up(sizeof(ReplicationState), kPageBytes);
 
 static_assert(sizeof(RegionHeader) <= kPageBytes);
 static_assert(kConfigBytes == 64 && offsetof(RegionHeader, published_root) == 128);
@@ -54,7 +52,7 @@ Layout plan_layout(uint64_t region_bytes, const RegionConfig& config) noexcept {
   }
   layout.completion_count = layout.submission_bytes / kCompletionEveryBytes;
   layout.rings_offset =
-      align_up(kPageBytes + uint64_t{config.slot_count} * sizeof(Slot), kPageBytes);
+      align_up(kSlotsOffset + uint64_t{config.slot_count} * sizeof(Slot), kPageBytes);
   const uint64_t ring_bytes = ring_stride(layout.submission_bytes, layout.completion_count);
   layout.arena_offset = align_up(layout.rings_offset + config.slot_count * ring_bytes, kPageBytes);
   return layout;
@@ -93,7 +91,7 @@ uint32_t config_crc(const RegionHeader& header) noexcept {
 
 bool config_matches(const RegionHeader& header, const Layout& layout,
                     uint64_t region_bytes) noexcept {
-  return header.region_bytes == region_bytes && header.slots_offset == kPageBytes &&
+  return header.region_bytes == region_bytes && header.slots_offset == kSlotsOffset &&
          header.rings_offset == layout.rings_offset && header.arena_offset == layout.arena_offset &&
          header.arena_bytes == arena_bytes(region_bytes, layout) &&
          header.completion_count == layout.completion_count;
@@ -119,7 +117,7 @@ Status Region::format(MutableBytes memory, const RegionConfig& config) noexcept 
   header->layout_version = kRegionLayoutVersion;
   header->slot_count = config.slot_count;
   header->region_bytes = memory.size();
-  header->slots_offset = kPageBytes;
+  header->slots_offset = kSlotsOffset;
   header->rings_offset = layout.rings_offset;
   header->arena_offset = layout.arena_offset;
   header->arena_bytes = arena_bytes(memory.size(), layout);
@@ -165,7 +163,7 @@ Result<Region> Region::attach(MutableBytes memory) noexcept {
 
 Slot& Region::slot(uint32_t index) const noexcept {
   SMALL_DB_ASSERT(index < slot_count_);
-  return *reinterpret_cast<Slot*>(memory_.data() + kPageBytes + index * sizeof(Slot));
+  return *reinterpret_cast<Slot*>(memory_.data() + kSlotsOffset + index * sizeof(Slot));
 }
 
 MutableBytes Region::submissions(uint32_t index) const noexcept {
@@ -181,45 +179,12 @@ std::span<Completion> Region::completions(uint32_t index) const noexcept {
 
 MutableBytes Region::arena() const noexcept { return memory_.subspan(arena_offset_, arena_bytes_); }
 
-// A seqlock: reason_version is odd while the text changes. The characters are stored with release
-// and loaded with acquire order instead of fences between relaxed accesses: a reader that got one
-// character of a newer text is then sure to see that text's odd version, or a later one, at its
-// second look.
-std::string Region::reason() const {
-  const RegionHeader& from = header();
-  for (int attempt = 0; attempt < kReasonAttemptsMax; ++attempt) {
-    // Pairs with set_state's last store to reason_version.
-    const uint32_t version = from.reason_version.load(std::memory_order_acquire);
-    if (version % 2 == 0) {
-      std::string text;
-      for (const std::atomic<char>& character : from.reason) {
-        // Pairs with set_state's store of the character.
-        const char value = character.load(std::memory_order_acquire);
-        if (value == 0) break;
-        text.push_back(value);
-      }
-      if (from.reason_version.load(std::memory_order_relaxed) == version) return text;
-    }
-    std::this_thread::yield();
-  }
-  return {};
-}
+std::string Region::reason() const { return header().reason.get(); }
 
 void Region::set_state(StoreState state, std::string_view reason) const noexcept {
-  RegionHeader& to = header();
-  // A former owner that died between its stores left an odd version: go on from there.
-  const uint32_t writing = to.reason_version.load(std::memory_order_relaxed) | 1;
-  to.reason_version.store(writing, std::memory_order_relaxed);
-  SMALL_DB_KILL_POINT("reason: half written");
-  const std::string_view text = reason.substr(0, kReasonBytes - 1);
-  for (size_t i = 0; i < text.size(); ++i) {
-    to.reason[i].store(text[i], std::memory_order_release);  // pairs with reason()'s load
-  }
-  to.reason[text.size()].store(0, std::memory_order_release);
-  to.reason_version.store(writing + 1, std::memory_order_release);  // pairs with reason()'s load
-  SMALL_DB_KILL_POINT("reason: written");
+  header().reason.set(reason);
   // Pairs with the acquire load of whoever asks for the state before the reason.
-  to.state.store(static_cast<uint32_t>(state), std::memory_order_release);
+  header().state.store(static_cast<uint32_t>(state), std::memory_order_release);
 }
 
 uint64_t region_overhead_bytes(uint64_t region_bytes, const RegionConfig& config) noexcept {

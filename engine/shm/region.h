@@ -1,8 +1,8 @@
 // The shared-memory region of one store: what lies where. Every process maps the same bytes at an
 // address of its own, so that all links are offsets from the region's start.
 //
-//   header (RegionHeader, one page) | slots (Slot each) | per slot: submission ring, completion
-//   ring | arena
+//   header (RegionHeader, one page) | replication (ReplicationState, whole pages) | slots (Slot
+//   each) | per slot: submission ring, completion ring | arena
 //
 // The region is formatted once, by whoever created the mapping, before any process uses it. It is
 // memory only: it is never written to disk, and a process whose layout version or sizes differ
@@ -24,11 +24,13 @@
 #include "engine/base/bytes.h"
 #include "engine/base/limits.h"
 #include "engine/base/status.h"
+#include "engine/shm/replication_state.h"
+#include "engine/shm/shared_text.h"
 
 namespace small_db {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552424d5353;  // "SSMBREG1"
-inline constexpr uint32_t kRegionLayoutVersion = 4;
+inline constexpr uint32_t kRegionLayoutVersion = 5;
 inline constexpr uint32_t kNoConfiguration = UINT32_MAX;
 
 // What the store's clients are told. Written by the owner alone.
@@ -129,10 +131,8 @@ struct RegionHeader {
   std::atomic<uint64_t> expired;  // records that were removed because their time had come
   std::atomic<uint64_t> epoch;    // of the owner that made the published state, as in the log
 
-  // Why the state is what it is, as text for people; reason_version is odd while it is being
-  // written.
-  alignas(64) std::atomic<uint32_t> reason_version;
-  std::atomic<char> reason[kReasonBytes];
+  // Why the state is what it is, as text for people.
+  SharedText<kReasonBytes> reason;
 };
 
 // One completed request. Written by the owner into the completion ring of the slot that submitted
@@ -165,6 +165,9 @@ class Region {
   static Result<Region> attach(MutableBytes memory) noexcept;
 
   RegionHeader& header() const noexcept { return *reinterpret_cast<RegionHeader*>(memory_.data()); }
+  ReplicationState& replication() const noexcept {
+    return *reinterpret_cast<ReplicationState*>(memory_.data() + kPageBytes);
+  }
   uint32_t slot_count() const noexcept { return slot_count_; }
   Slot& slot(uint32_t index) const noexcept;                // REQUIRES: index < slot_count()
   MutableBytes submissions(uint32_t index) const noexcept;  // the submission ring's bytes

@@ -42,7 +42,7 @@ bool is_valid_entry(const SubmissionHeader& header, uint64_t bytes_there,
                     size_t ring_bytes) noexcept {
   const auto kind = static_cast<uint32_t>(header.kind);
   if (kind < static_cast<uint32_t>(SubmissionKind::kOperation) ||
-      kind > static_cast<uint32_t>(SubmissionKind::kWriteSetBegin)) {
+      kind > static_cast<uint32_t>(SubmissionKind::kPromote)) {
     return false;
   }
   if (header.payload_bytes > submission_payload_bytes_max(ring_bytes) ||
@@ -51,7 +51,8 @@ bool is_valid_entry(const SubmissionHeader& header, uint64_t bytes_there,
     return false;
   }
   const bool bare =
-      header.kind == SubmissionKind::kStreamAbort || header.kind == SubmissionKind::kCheckpoint;
+      header.kind == SubmissionKind::kStreamAbort || header.kind == SubmissionKind::kCheckpoint ||
+      header.kind == SubmissionKind::kPromote;
   if (bare && header.payload_bytes != 0) return false;
   return header.sequence != 0 && header.reserved == 0;
 }

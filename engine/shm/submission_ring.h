@@ -29,6 +29,7 @@ enum class SubmissionKind : uint32_t {
       6,  // no payload: answered when a checkpoint that began later, or was at work, is done
   kWriteSet = 7,       // payload: one whole write set (record/write_set.h)
   kWriteSetBegin = 8,  // payload: u64, the bytes of a write set that follows in chunks
+  kPromote = 9,        // no payload: answered when this node is the primary
 };
 
 inline constexpr size_t kEntryAlignment = 16;

@@ -66,14 +66,14 @@ void Store::serve_checkpoint_requests() {
     if (!result->is_ok() && tries_again)
       checkpointed_operations_.fetch_sub(1, std::memory_order_relaxed);
   }
-  const std::vector<CheckpointRequest> requests = committer_.take_checkpoint_requests();
+  const std::vector<KeptRequest> requests = committer_.take_checkpoint_requests();
   if (requests.empty()) return;
   request_checkpoint();
   checkpoint_waiters_.insert(checkpoint_waiters_.end(), requests.begin(), requests.end());
 }
 
 void Store::answer_checkpoint_waiters(Code code) {
-  committer_.answer_checkpoints(checkpoint_waiters_, code, batches_[open_batch_]);
+  committer_.answer_kept(checkpoint_waiters_, code, 0, batches_[open_batch_]);
   checkpoint_waiters_.clear();
 }
 

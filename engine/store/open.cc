@@ -177,7 +177,9 @@ Status Store::start(const Recovered& recovered) {
   }
   LogOptions log_options;
   log_options.prepare_step_bytes = options_.log_prepare_step_bytes;
-  const uint64_t epoch = std::max<uint64_t>(recovered.epoch, 1);
+  SMALL_DB_RETURN_IF_ERROR(open_history(recovered));
+  const uint64_t epoch =
+      std::max(recovered.epoch, decide_role() == Role::kPrimary ? history_.epoch() : 1);
   Result<std::unique_ptr<LogWriter>> log = LogWriter::open(
       environment_.directory, recovered.log, epoch, environment_.clock.wall_ms(), log_options);
   if (!log.is_ok()) return log.status();
@@ -200,6 +202,7 @@ Status Store::start(const Recovered& recovered) {
   SMALL_DB_KILL_POINT("open: root sealed");
   publish_root(region_, root);
   committer_.start(log_.get(), recovered.last_revision, epoch, recovered.recent);
+  show_replication(recovered);
   region_.header().progress_permille.store(1000, std::memory_order_relaxed);
   region_.set_state(StoreState::kServing, "");
   SMALL_DB_KILL_POINT("open: serving, bells not rung");

@@ -3,12 +3,24 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "engine/base/limits.h"
 
 namespace small_db {
 
+// How a store takes part in replication.
+struct ReplicationOptions {
+  // The primary to follow, by the name that its UpstreamFactory gives; empty: this node is one.
+  std::string primary_name;
+  uint32_t acks_required = 0;  // of backups, before a write is seen and answered; 0: of none
+  uint64_t ack_timeout_us = 5'000'000;
+  bool degrade = false;            // after it: answer without them, instead of refusing writes
+  uint64_t kept_log_bytes = kGiB;  // of logs that only backups still need
+};
+
 struct StoreOptions {
+  ReplicationOptions replication;
   size_t batch_bytes_max = kBatchBytesMax;
   size_t batch_requests_max = kBatchRequestsMax;
   // The log is written into space that was zero-filled and synced ahead of the writer.

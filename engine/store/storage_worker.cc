@@ -10,7 +10,9 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include "engine/platform/posix_file_system.h"
 #include "engine/shm/doorbell.h"
@@ -22,6 +24,7 @@ namespace small_db {
 namespace {
 
 constexpr std::chrono::seconds kDiskFullRetry{1};
+constexpr std::chrono::seconds kAckEvery{1};
 
 // A tenth of the processor's time where it is short; all that nobody else wants.
 constexpr int kCheckpointNice = 10;
@@ -60,12 +63,13 @@ class BlockedSignals {
 // kernel for the directory's lock can't be joined, and may outlive its StorageWorker.
 struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Threads> {
   Threads(Region region, std::string directory, const StoreOptions& options, WorkerBells& bells,
-          EventLog& log)
+          EventLog& log, UpstreamFactory* upstreams)
       : region_(region),
         path_(std::move(directory)),
         options_(with_read_ahead(options)),
         bells_(bells),
-        log_(log) {}
+        log_(log),
+        upstreams_(upstreams) {}
 
   void start();
   void stop(Ending ending);
@@ -78,6 +82,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   bool change_phase(Phase from, Phase to);
   void run_commit();
   void own();
+  bool own_once();
   void commit_until_stopped();
   void dispatch();
   void sleep(Committer::Drained drained);
@@ -85,7 +90,12 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void run_sync();
   void run_prepare();
   void run_checkpoints();
+  void run_receiver();
+  void run_acknowledger();
+  bool install();
   void switch_log();
+  void after_finish();
+  void notify_replication();
   void wake_checkpoints();
   void rest_from_checkpoint(std::unique_lock<std::mutex>& lock, uint64_t step_us);
   void end_helpers();
@@ -101,6 +111,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   const StoreOptions options_;
   WorkerBells& bells_;
   EventLog& log_;
+  UpstreamFactory* const upstreams_;
 
   std::atomic<bool> stopping_{false};
   std::atomic<bool> for_good_{false};  // read by the commit thread after stopping_
@@ -111,24 +122,32 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   std::thread sync_;
   std::thread prepare_;
   std::thread checkpoint_;
+  std::thread receiver_;
+  std::thread acknowledger_;
+  std::unique_ptr<Upstream> log_upstream_;  // the receiver's
+  std::unique_ptr<Upstream> ack_upstream_;  // the acknowledger's
 
   // The hand-over to the sync thread and back.
   std::mutex mutex_;
-  std::condition_variable work_;             // for the sync thread: batch_, ending_
-  std::condition_variable done_;             // for the others: sync_busy_, phase_
-  std::condition_variable prepare_work_;     // for the preparer: wants_preparation, ending_
-  std::condition_variable checkpoint_work_;  // for the checkpoint thread: requests, log, ending_
-  Phase phase_ = Phase::kStarting;           // guarded by mutex_
-  Batch* batch_ = nullptr;                   // guarded by mutex_
-  bool ending_ = false;                      // guarded by mutex_
-  std::atomic<bool> sync_busy_{false};       // set by the commit thread, cleared by the sync thread
+  std::condition_variable work_;              // for the sync thread: batch_, ending_
+  std::condition_variable done_;              // for the others: sync_busy_, phase_
+  std::condition_variable prepare_work_;      // for the preparer: wants_preparation, ending_
+  std::condition_variable replication_work_;  // for receiver and acknowledger: role, ending_
+  std::optional<Bootstrap> bootstrap_;        // guarded by mutex_: waits to be put in force
+  std::atomic<bool> wants_install_{false};    // bootstrap_ is there
+  std::condition_variable checkpoint_work_;   // for the checkpoint thread: requests, log, ending_
+  Phase phase_ = Phase::kStarting;            // guarded by mutex_
+  Batch* batch_ = nullptr;                    // guarded by mutex_
+  bool ending_ = false;                       // guarded by mutex_
+  std::atomic<bool> sync_busy_{false};  // set by the commit thread, cleared by the sync thread
   // By the checkpoint thread: nothing has changed since the last checkpoint.
   std::atomic<bool> checkpoint_waits_forever_{false};
 };
 
 StorageWorker::StorageWorker(Region region, std::string directory, const StoreOptions& options,
-                             WorkerBells& bells, EventLog& log)
-    : threads_(std::make_shared<Threads>(region, std::move(directory), options, bells, log)) {}
+                             WorkerBells& bells, EventLog& log, UpstreamFactory* upstreams)
+    : threads_(std::make_shared<Threads>(region, std::move(directory), options, bells, log,
+                                         upstreams)) {}
 
 StorageWorker::~StorageWorker() { stop(); }
 
@@ -190,22 +209,12 @@ void StorageWorker::Threads::run_commit() {
   own();
 }
 
-// With the lock held, which the caller lets go afterwards.
+// With the lock held, which the caller lets go afterwards. Again, when the state on disk was
+// replaced by a primary's, or when a batch that waited for backups was left.
 void StorageWorker::Threads::own() {
-  store_ = std::make_unique<Store>(
-      region_, StoreEnvironment{*directory_, system_clock(), bells_, log_}, options_);
   guard_against_faults(region_);
-  if (!store_->open().is_ok()) {
-    wake_clients();  // what they wait for will not come
-    return end_guard(region_);
+  while (own_once()) {
   }
-  sync_ = std::thread([this] { run_sync(); });
-  prepare_ = std::thread([this] { run_prepare(); });
-  checkpoint_ = std::thread([this] { run_checkpoints(); });
-  commit_until_stopped();
-  end_helpers();
-  store_->abandon_checkpoint();
-  store_->let_go();
   if (stopping_.load(std::memory_order_seq_cst) && for_good_.load(std::memory_order_relaxed)) {
     // All that was read from the rings has its answer there: a client that sees this state, then
     // looks for answers and finds none, knows that its request was not read.
@@ -213,6 +222,59 @@ void StorageWorker::Threads::own() {
     wake_clients();
   }
   end_guard(region_);
+}
+
+// True: once more.
+bool StorageWorker::Threads::own_once() {
+  store_ = std::make_unique<Store>(
+      region_, StoreEnvironment{*directory_, system_clock(), bells_, log_}, options_);
+  if (!store_->open().is_ok()) {
+    wake_clients();                                     // what they wait for will not come
+    for_good_.store(false, std::memory_order_relaxed);  // the state says more
+    return false;
+  }
+  ending_ = false;
+  sync_ = std::thread([this] { run_sync(); });
+  prepare_ = std::thread([this] { run_prepare(); });
+  checkpoint_ = std::thread([this] { run_checkpoints(); });
+  if (upstreams_ != nullptr) {
+    log_upstream_ = upstreams_->make();
+    ack_upstream_ = upstreams_->make();
+    receiver_ = std::thread([this] { run_receiver(); });
+    acknowledger_ = std::thread([this] { run_acknowledger(); });
+  }
+  commit_until_stopped();
+  end_helpers();
+  store_->abandon_checkpoint();
+  store_->let_go();
+  if (must_let_go()) return false;
+  return wants_install_.load(std::memory_order_acquire) ? install() : true;
+}
+
+// Puts the primary's checkpoint in force, between two lives of the store. What fails leaves the
+// state that was there.
+bool StorageWorker::Threads::install() {
+  const Bootstrap bootstrap = *std::exchange(bootstrap_, std::nullopt);
+  wants_install_.store(false, std::memory_order_relaxed);
+  if (store_->role() != Role::kBackup) return true;
+  std::string saved_as;
+  const Status status =
+      install_bootstrap(*directory_, bootstrap, system_clock().wall_ms(), &saved_as);
+  if (!saved_as.empty()) {
+    log_.write(Severity::kError,
+               "this node held writes after revision " + std::to_string(bootstrap.common_revision) +
+                   " that its primary does not have; they are saved in " + saved_as);
+  }
+  if (!status.is_ok()) {
+    log_.write(Severity::kError,
+               "the primary's checkpoint can't be put in force: " + status.text());
+    return true;
+  }
+  region_.replication().bootstraps.fetch_add(1, std::memory_order_relaxed);
+  log_.write(Severity::kNotice, "took the primary's checkpoint");
+  region_.header().distrust.store(1,
+                                  std::memory_order_release);  // what is in memory is the old state
+  return true;
 }
 
 void StorageWorker::Threads::wake_clients() {
@@ -243,7 +305,10 @@ void StorageWorker::Threads::commit_until_stopped() {
     if (store_->wants_log_switch()) switch_log();
     const Committer::Drained drained = store_->drain();
     if (sync_is_idle()) {
-      if (store_->maintain()) continue;
+      if (store_->maintain()) {
+        notify_replication();  // the role may be another
+        continue;
+      }
       if (store_->checkpointer().is_requested()) wake_checkpoints();
       if (store_->has_work()) {
         dispatch();
@@ -251,9 +316,11 @@ void StorageWorker::Threads::commit_until_stopped() {
       }
     }
     sleep(drained);
-  } while (!must_let_go());
+  } while (!must_let_go() && !wants_install_.load(std::memory_order_acquire) &&
+           !store_->left_a_batch());
+  store_->stop_waiting();
   wait_for_sync();
-  while (store_->has_work()) {
+  while (store_->has_work() && !store_->left_a_batch()) {
     store_->maintain();
     if (store_->has_work()) store_->finish(store_->seal());
   }
@@ -263,9 +330,9 @@ void StorageWorker::Threads::commit_until_stopped() {
 void StorageWorker::Threads::dispatch() {
   const uint32_t requests = store_->open_requests();
   Batch& batch = store_->seal();
-  if (requests <= kInlineRequestsMax) {
+  if (requests <= kInlineRequestsMax && !store_->wants_acks()) {
     store_->finish(batch);
-    wake_checkpoints();
+    after_finish();
   } else {
     sync_busy_.store(true, std::memory_order_relaxed);
     const std::lock_guard<std::mutex> guard(mutex_);
@@ -308,6 +375,18 @@ void StorageWorker::Threads::switch_log() {
   const std::lock_guard<std::mutex> guard(mutex_);
   checkpoint_work_.notify_one();
   prepare_work_.notify_one();
+}
+
+// In the thread that made a commit.
+void StorageWorker::Threads::after_finish() {
+  wake_checkpoints();
+  notify_replication();  // there is something to acknowledge
+}
+
+void StorageWorker::Threads::notify_replication() {
+  if (upstreams_ == nullptr) return;
+  const std::lock_guard<std::mutex> guard(mutex_);
+  replication_work_.notify_all();
 }
 
 // After a commit, in the thread that made it, and when a checkpoint was asked for: one may be due,
@@ -384,7 +463,7 @@ void StorageWorker::Threads::run_sync() {
     Batch& batch = *std::exchange(batch_, nullptr);
     lock.unlock();
     store_->finish(batch);
-    wake_checkpoints();
+    after_finish();
     lock.lock();
     sync_busy_.store(false, std::memory_order_release);  // pairs with sync_is_idle
     done_.notify_all();
@@ -412,6 +491,51 @@ void StorageWorker::Threads::run_prepare() {
   }
 }
 
+// While this node is a backup; else it waits for that.
+void StorageWorker::Threads::run_receiver() {
+  Follower follower(region_, *directory_, system_clock(), log_, *log_upstream_,
+                    store_->replicated(), *store_);
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!ending_ && !wants_install_.load(std::memory_order_relaxed)) {
+    if (store_->role() != Role::kBackup) {
+      replication_work_.wait(lock, [&] { return ending_ || store_->role() == Role::kBackup; });
+      continue;
+    }
+    lock.unlock();
+    store_->replicated().open();
+    const Follower::Next next = follower.follow();
+    lock.lock();
+    if (next == Follower::Next::kInstall) {
+      bootstrap_ = follower.bootstrap();
+      wants_install_.store(true, std::memory_order_release);
+      ring_doorbell(region_);
+    } else if (next == Follower::Next::kLater) {
+      replication_work_.wait_for(lock, std::chrono::microseconds(follower.pause_us()),
+                                 [&] { return ending_; });
+    }
+  }
+}
+
+// Tells the primary what is on disk here: at once when that grew, and now and then that this node
+// lives. One that was promoted tells the primary that it set aside.
+void StorageWorker::Threads::run_acknowledger() {
+  FollowerProgress told;
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!ending_) {
+    const bool failed = told.flushed == 0;  // it is tried again after a while
+    const auto news = [&] {
+      return ending_ ||
+             (!failed && store_->is_following() && store_->progress().flushed != told.flushed);
+    };
+    replication_work_.wait_for(lock, kAckEvery, news);
+    if (ending_) return;
+    if (!store_->is_following() && !store_->has_set_aside()) continue;
+    lock.unlock();
+    told = store_->acknowledge(*ack_upstream_);
+    lock.lock();
+  }
+}
+
 void StorageWorker::Threads::end_helpers() {
   {
     const std::lock_guard<std::mutex> guard(mutex_);
@@ -419,6 +543,14 @@ void StorageWorker::Threads::end_helpers() {
     work_.notify_one();
     prepare_work_.notify_one();
     checkpoint_work_.notify_one();
+    replication_work_.notify_all();
+  }
+  if (upstreams_ != nullptr) {
+    log_upstream_->interrupt();
+    ack_upstream_->interrupt();
+    store_->replicated().close();
+    receiver_.join();
+    acknowledger_.join();
   }
   sync_.join();
   prepare_.join();

@@ -8,6 +8,7 @@
 
 #include "engine/platform/bells.h"
 #include "engine/platform/event_log.h"
+#include "engine/replication/upstream.h"
 #include "engine/shm/region.h"
 #include "engine/store/options.h"
 
@@ -15,10 +16,11 @@ namespace small_db {
 
 class StorageWorker {
  public:
-  // region, bells and log must outlive the worker. directory: path of the data directory, which
-  // must exist.
+  // region, bells, log and upstreams must outlive the worker. directory: path of the data
+  // directory, which must exist. upstreams: reach the primary that options.replication names;
+  // nullptr when it names none.
   StorageWorker(Region region, std::string directory, const StoreOptions& options,
-                WorkerBells& bells, EventLog& log);
+                WorkerBells& bells, EventLog& log, UpstreamFactory* upstreams = nullptr);
   ~StorageWorker();  // stop()
 
   // Starts the threads, all signals blocked in them. They wait for the directory's lock, recover,

@@ -12,6 +12,9 @@ CommitterOptions committer_options(const StoreOptions& options) {
   result.batch_bytes_max = options.batch_bytes_max;
   result.batch_requests_max = options.batch_requests_max;
   result.log_reserve_bytes = options.log_reserve_bytes;
+  result.acks_required = options.replication.acks_required;
+  result.ack_timeout_us = options.replication.ack_timeout_us;
+  result.degrade = options.replication.degrade;
   return result;
 }
 
@@ -48,6 +51,7 @@ bool Store::maintain() {
     return true;
   }
   serve_checkpoint_requests();
+  if (maintain_replication()) return true;
   return sweep();
 }
 
@@ -127,8 +131,8 @@ void Store::let_go() {
   // Their requests are not in the rings any more: the next owner would not know of them.
   serve_checkpoint_requests();
   answer_checkpoint_waiters(Code::kOutcomeUnknown);
-  if (has_work()) finish(seal());
-  write_idle_frame();
+  if (has_work() && !committer_.left_a_batch()) finish(seal());
+  if (!committer_.left_a_batch()) write_idle_frame();
   SMALL_DB_KILL_POINT("owner: about to let go");
   region_.header().owner_pid.store(0, std::memory_order_release);
 }

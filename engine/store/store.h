@@ -12,6 +12,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -22,6 +23,7 @@
 #include "engine/platform/event_log.h"
 #include "engine/platform/file_system.h"
 #include "engine/recovery/recovery.h"
+#include "engine/replication/follower.h"
 #include "engine/shm/region.h"
 #include "engine/store/checkpointer.h"
 #include "engine/store/options.h"
@@ -38,7 +40,7 @@ struct StoreEnvironment {
   EventLog& log;
 };
 
-class Store {
+class Store : public FollowerHost {
  public:
   Store(Region region, const StoreEnvironment& environment, const StoreOptions& options);
 
@@ -103,6 +105,25 @@ class Store {
   Prepared prepare();
   bool wants_preparation() const noexcept;
 
+  // What stands between this node and another primary: any thread, until let_go.
+  ReplicatedFrames& replicated() noexcept { return committer_.replicated(); }
+  bool wants_acks() const noexcept { return options_.replication.acks_required != 0; }
+  void stop_waiting() noexcept { committer_.stop_waiting(); }
+  bool left_a_batch() const noexcept { return committer_.left_a_batch(); }
+  Role role() const noexcept;
+  // True while the primary's log is being taken.
+  bool is_following() const noexcept;
+  // True when a promotion has set a primary aside, which may not know of it.
+  bool has_set_aside() const;
+  FollowerProgress progress() const noexcept;
+  // Acknowledging thread. Reports to the primary; returns what it was told.
+  FollowerProgress acknowledge(Upstream& upstream);
+  // Receiving thread; see FollowerHost.
+  Hello hello() override;
+  NodeHistory history() override;
+  Status adopt(const NodeIdentity& primary) override;
+  Status renew_node_id() override;
+
   // Commit thread, no batch with the sync thread. Ends in a region that the next owner can take
   // over as it stands.
   void let_go();
@@ -120,6 +141,19 @@ class Store {
   void set_log(std::shared_ptr<LogWriter> log);
   void set_disk_full(const Status& status);
   void set_disk_has_space();
+
+  // replication.cc
+  Status open_history(const Recovered& recovered);
+  Role decide_role() const;
+  void show_replication(const Recovered& recovered);
+  void set_role(Role role);
+  Status change_history(const std::function<void(NodeHistory&)>& change);
+  bool maintain_replication();
+  bool is_fenced() const;
+  void fence();
+  void serve_promotions();
+  Code promote();
+  void drop_replicated();
 
   // healing.cc
   bool has_unhandled_failure() const;
@@ -154,7 +188,9 @@ class Store {
   bool refusing_ = false;    // commit thread: no write is taken
   bool on_new_log_ = false;  // commit thread: and the failed log was given up for another
   bool heal_again_ = false;  // commit thread: the checkpoint at work began before the failure
-  std::vector<CheckpointRequest> checkpoint_waiters_;
+  std::vector<KeptRequest> checkpoint_waiters_;
+  mutable std::mutex history_mutex_;
+  NodeHistory history_;  // guarded by history_mutex_: as it is on disk
 
   // What the log and the counters stood at when the last checkpoint began. Any thread.
   std::atomic<uint64_t> checkpointed_log_bytes_{0};

@@ -24,17 +24,10 @@ Status write_checkpoint(Directory& directory, State& state, const NewGeneration&
   return writer.value()->finish(generation.revision);
 }
 
-// The log with its START, which names an end of the log before that nobody reads.
 Status write_log(Directory& directory, const NewGeneration& generation) {
-  const LogOptions options;
   const NewLog log = {generation.cluster_id, generation.generation, generation.epoch,
                       generation.revision + 1, generation.now_ms};
-  Result<LogEnd> end = create_log(directory, log, options);
-  if (!end.is_ok()) return end.status();
-  end.value().start_missing = true;
-  end.value().previous = {generation.generation - 1, generation.revision, 0};
-  return LogWriter::open(directory, end.value(), generation.epoch, generation.now_ms, options)
-      .status();
+  return create_started_log(directory, log, LogOptions());
 }
 
 }  // namespace

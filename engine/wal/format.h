@@ -98,6 +98,7 @@
 #include "engine/base/bytes.h"
 #include "engine/base/limits.h"
 #include "engine/base/status.h"
+#include "engine/base/uid.h"
 
 namespace small_db {
 
@@ -121,8 +122,6 @@ inline constexpr uint32_t kFrameStart = 1;
 inline constexpr uint32_t kFrameSeal = 2;
 inline constexpr uint32_t kFrameIdle = 4;
 inline constexpr uint32_t kFrameHeal = 8;
-
-using Uid = std::array<std::byte, 16>;
 
 struct LogHeader {
   Uid cluster_id{};

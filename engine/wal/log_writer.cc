@@ -51,6 +51,14 @@ Result<LogEnd> create_log(Directory& directory, const NewLog& log, const LogOpti
   return end;
 }
 
+Status create_started_log(Directory& directory, const NewLog& log, const LogOptions& options) {
+  Result<LogEnd> end = create_log(directory, log, options);
+  if (!end.is_ok()) return end.status();
+  end.value().start_missing = true;
+  end.value().previous = {log.generation - 1, log.first_revision - 1, 0};
+  return LogWriter::open(directory, end.value(), log.epoch, log.created_ms, options).status();
+}
+
 Result<std::unique_ptr<LogWriter>> LogWriter::open(Directory& directory, const LogEnd& end,
                                                    uint64_t epoch, uint64_t now_ms,
                                                    const LogOptions& options) {

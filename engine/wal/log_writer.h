@@ -57,6 +57,10 @@ Uid make_uid(const LogOptions& options);
 // Returns: the end of the new, empty log.
 Result<LogEnd> create_log(Directory& directory, const NewLog& log, const LogOptions& options);
 
+// Makes logfile.N for a generation that begins with its checkpoint: as create_log, and START, which
+// names an end of the log before that nobody reads. REQUIRES: N > 0.
+Status create_started_log(Directory& directory, const NewLog& log, const LogOptions& options);
+
 class LogWriter {
  public:
   // Goes on at `end`; when it is sealed or has no START yet, makes the next file or writes START,

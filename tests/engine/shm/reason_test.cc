@@ -36,8 +36,8 @@ TEST(Reason, IsWholeAgainAfterItsWriterDiedInTheMiddle) {
   SharedRegion shared;
   shared.region().set_state(StoreState::kRefused, "first");
   RegionHeader& header = shared.region().header();
-  header.reason_version.fetch_add(1);
-  header.reason[0].store('X');
+  header.reason.version.fetch_add(1);
+  header.reason.characters[0].store('X');
   EXPECT_EQ(shared.region().reason(), "");
   shared.region().set_state(StoreState::kServing, "second");
   EXPECT_EQ(shared.region().reason(), "second");

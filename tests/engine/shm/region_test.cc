@@ -69,8 +69,7 @@ TEST(Region, KeepsOffsetsOfTheLayoutVersion) {
   EXPECT_EQ(offsetof(RegionHeader, checkpoint_end_ms), 392u);
   EXPECT_EQ(offsetof(RegionHeader, expired), 496u);
   EXPECT_EQ(offsetof(RegionHeader, epoch), 504u);
-  EXPECT_EQ(offsetof(RegionHeader, reason_version), 512u);
-  EXPECT_EQ(offsetof(RegionHeader, reason), 516u);
+  EXPECT_EQ(offsetof(RegionHeader, reason), 512u);
   EXPECT_EQ(sizeof(RegionHeader), 1600u);
   EXPECT_EQ(sizeof(Slot), 576u);
   EXPECT_EQ(sizeof(Completion), 40u);
@@ -83,7 +82,7 @@ TEST(Region, SeparatesCacheLinesByWriter) {
   EXPECT_LT(line(offsetof(RegionHeader, distrust)), line(offsetof(RegionHeader, doorbell)));
   EXPECT_EQ(line(offsetof(RegionHeader, doorbell)), line(offsetof(RegionHeader, next_incarnation)));
   EXPECT_LT(line(offsetof(RegionHeader, next_incarnation)), line(offsetof(RegionHeader, commits)));
-  EXPECT_LT(line(offsetof(RegionHeader, epoch)), line(offsetof(RegionHeader, reason_version)));
+  EXPECT_LT(line(offsetof(RegionHeader, epoch)), line(offsetof(RegionHeader, reason)));
   // Each position of a slot is alone.
   EXPECT_EQ(offsetof(Slot, pins), 64u);
   EXPECT_EQ(offsetof(Slot, submission_tail), 320u);
@@ -96,14 +95,14 @@ TEST(Region, WritesTheGoldenConfiguration) {
   SharedRegion shared(64, 0);
   EXPECT_EQ(to_hex(shared.memory().first(kConfigBytes)),
             "53534d4252454731"  // "SSMBREG1"
-            "0400000040000000"  // layout version 3, 64 slots
+            "0500000040000000"  // layout version 5, 64 slots
             "0000400000000000"  // 4 MiB
-            "0010000000000000"  // slots at 4 KiB
-            "00a0000000000000"  // rings at 40 KiB
-            "00a01a0000000000"  // arena at 1704 KiB
-            "0060250000000000"  // to the end
+            "0030000000000000"  // slots at 12 KiB
+            "00c0000000000000"  // rings at 48 KiB
+            "00c01a0000000000"  // arena at 1712 KiB
+            "0040250000000000"  // to the end
             "0040000000010000"  // 16 KiB of submissions, 256 completions
-            "1717c5b3");
+            "85249d14");
 }
 
 TEST(Region, DerivesTheSubmissionRingFromTheSize) {

@@ -1,0 +1,74 @@
+// What a primary's followers have to do with a commit: they are told what is durable, and, where it
+// is asked for, a batch is seen and answered only when enough of them have it on disk. Sync thread.
+#include <algorithm>
+
+#include "engine/committer/committer.h"
+#include "engine/platform/futex.h"
+#include "engine/shm/slot.h"
+
+namespace small_db {
+namespace {
+
+// How often a wait looks whether it is still wanted.
+constexpr uint64_t kWaitStepUs = 20'000;
+
+}  // namespace
+
+// From here on followers may have it. Rings the bells of those who send it to them.
+void Committer::show_durable(const Batch& batch) {
+  durable_revision_ = batch.last_revision;
+  ReplicationState& replication = region_.replication();
+  // Sequentially consistent, as the watchers' look at it after they have said that they watch.
+  replication.durable_revision.store(batch.last_revision, std::memory_order_seq_cst);
+  if (replication.log_watchers.load(std::memory_order_seq_cst) == 0) return;
+  for (uint32_t slot = 0; slot < region_.slot_count(); ++slot) {
+    if (slot_holder(region_, slot).is_held()) bells_.ring(slot);
+  }
+}
+
+void Committer::stop_waiting() noexcept {
+  stop_waiting_.store(true, std::memory_order_seq_cst);
+  futex_wake(region_.replication().acks, 1);
+}
+
+// True when the revision may be seen and answered. False: the wait was stopped.
+bool Committer::await_acks(uint64_t revision) {
+  if (left_a_batch_) return false;
+  if (options_.acks_required == 0 || !is_primary_) return true;
+  left_a_batch_ = !wait_for_acks(revision);
+  return !left_a_batch_;
+}
+
+bool Committer::wait_for_acks(uint64_t revision) {
+  ReplicationState& replication = region_.replication();
+  const uint64_t give_up_us = clock_.monotonic_us() + options_.ack_timeout_us;
+  const auto state = static_cast<AckState>(replication.ack_state.load(std::memory_order_relaxed));
+  replication.acks_awaited.store(1, std::memory_order_seq_cst);
+  bool enough = false;
+  for (;;) {
+    const uint32_t seen = replication.acks.load(std::memory_order_seq_cst);
+    enough = count_acks(replication, epoch_, revision) >= options_.acks_required;
+    // Those who were left behind are waited for again when they have caught up.
+    if (enough || state == AckState::kDegraded) break;
+    if (stop_waiting_.load(std::memory_order_seq_cst)) break;
+    const uint64_t now_us = clock_.monotonic_us();
+    if (now_us >= give_up_us) {
+      set_ack_state(options_.degrade ? AckState::kDegraded : AckState::kMissing);
+      if (options_.degrade) break;
+    }
+    futex_wait(replication.acks, seen, kWaitStepUs);
+  }
+  replication.acks_awaited.store(0, std::memory_order_seq_cst);
+  if (enough) set_ack_state(AckState::kComplete);
+  return enough || options_.degrade;
+}
+
+void Committer::set_ack_state(AckState state) {
+  ReplicationState& replication = region_.replication();
+  const auto value = static_cast<uint32_t>(state);
+  if (replication.ack_state.load(std::memory_order_relaxed) == value) return;
+  if (state != AckState::kComplete) add_relaxed(replication.ack_timeouts, 1);
+  replication.ack_state.store(value, std::memory_order_relaxed);
+}
+
+}  // namespace small_db

@@ -1,0 +1,55 @@
+// What a backup has received of its primary's log and not yet made its own: a queue from the thread
+// that receives to the commit thread. Bounded in bytes: who receives waits for room, so that a
+// primary is never read faster than this node commits.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <vector>
+
+#include "engine/base/bytes.h"
+#include "engine/base/limits.h"
+
+namespace small_db {
+
+// A frame of the primary's log.
+struct ReplicatedFrame {
+  uint64_t epoch = 0;
+  uint64_t first_revision = 0;
+  uint32_t requests = 0;  // = revisions
+  uint32_t records = 0;
+  uint64_t time_ms = 0;         // of its commit at the primary
+  std::vector<std::byte> body;  // the records, as in the log: verified
+
+  uint64_t next_revision() const noexcept { return first_revision + requests; }
+};
+
+class ReplicatedFrames {
+ public:
+  // Receiving thread. Waits for room. False: closed, the frame was not taken.
+  bool push(ReplicatedFrame&& frame);
+
+  // Commit thread. The oldest frame, or nullptr; it stays until pop().
+  const ReplicatedFrame* front();
+  void pop();
+  bool empty() const;
+  bool is_closed() const;
+
+  // Any thread. Forgets what is there; until open(), nothing is taken.
+  void close();
+  void open();
+
+ private:
+  static constexpr size_t kBytesMax = 16 * kMiB;  // and one frame of any size
+
+  mutable std::mutex mutex_;
+  std::condition_variable room_;
+  // Guarded by mutex_. Only the commit thread removes, so that its front() stays valid.
+  std::deque<ReplicatedFrame> frames_;
+  size_t bytes_ = 0;
+  bool closed_ = false;
+};
+
+}  // namespace small_db

@@ -1,0 +1,232 @@
+// The store as one node among several: which role it has, what it tells a primary that it follows,
+// and how it becomes one. The node's history is on disk before anything is done that stands on it.
+#include <algorithm>
+
+#include "engine/shm/doorbell.h"
+#include "engine/store/store.h"
+
+namespace small_db {
+
+// A store from before there were histories has written all that it holds itself.
+Status Store::open_history(const Recovered& recovered) {
+  Result<NodeHistory> history = read_history(environment_.directory);
+  if (history.is_ok()) {
+    const std::lock_guard<std::mutex> guard(history_mutex_);
+    history_ = std::move(history).value();
+    return Status::ok();
+  }
+  if (history.status().code() != Code::kNotFound) return history.status();
+  return change_history([&](NodeHistory& fresh) {
+    fresh.node_id = make_uid(LogOptions());
+    const bool is_empty_backup =
+        !options_.replication.primary_name.empty() && recovered.last_revision == 0;
+    // An empty backup belongs to no cluster yet: that of its primary will be its own.
+    if (is_empty_backup) return;
+    fresh.terms = {{std::max<uint64_t>(recovered.epoch, 1), make_uid(LogOptions()), 0}};
+  });
+}
+
+// Durable before it counts.
+Status Store::change_history(const std::function<void(NodeHistory&)>& change) {
+  const std::lock_guard<std::mutex> guard(history_mutex_);
+  NodeHistory changed = history_;
+  change(changed);
+  if (changed == history_) return Status::ok();
+  SMALL_DB_RETURN_IF_ERROR(write_history(environment_.directory, changed));
+  history_ = std::move(changed);
+  region_.replication().epoch.store(history_.epoch(), std::memory_order_relaxed);
+  region_.replication().terms.set(encode_terms(history_.terms));
+  store_uid(region_.replication().node_id, history_.node_id);
+  return Status::ok();
+}
+
+// A promotion counts as long as the configuration names the primary that it set aside, and nobody
+// has been promoted since.
+Role Store::decide_role() const {
+  const std::string& primary = options_.replication.primary_name;
+  const bool fenced = history_.heard_epoch > history_.epoch();
+  if (primary.empty()) return fenced ? Role::kFenced : Role::kPrimary;
+  return history_.set_aside == primary && !fenced ? Role::kPrimary : Role::kBackup;
+}
+
+void Store::show_replication(const Recovered& recovered) {
+  ReplicationState& state = region_.replication();
+  store_uid(state.cluster_id, recovered.cluster_id);
+  store_uid(state.node_id, history_.node_id);
+  state.epoch.store(history_.epoch(), std::memory_order_relaxed);
+  state.terms.set(encode_terms(history_.terms));
+  state.primary_name.set(options_.replication.primary_name);
+  state.acks_required.store(options_.replication.acks_required, std::memory_order_relaxed);
+  state.ack_state.store(static_cast<uint32_t>(AckState::kComplete), std::memory_order_relaxed);
+  state.durable_revision.store(recovered.last_revision, std::memory_order_seq_cst);
+  // What a follower of the former owner was told may be news to the history.
+  const uint64_t heard = state.heard_epoch.load(std::memory_order_relaxed);
+  if (heard < history_.heard_epoch) {
+    state.heard_epoch.store(history_.heard_epoch, std::memory_order_relaxed);
+  }
+  set_role(decide_role());
+}
+
+void Store::set_role(Role role) {
+  if (role == Role::kPrimary) {
+    committer_.become_primary(std::max(committer_.epoch(), history_.epoch()));
+  } else {
+    committer_.become_follower();
+  }
+  region_.replication().role.store(static_cast<uint32_t>(role), std::memory_order_seq_cst);
+}
+
+Role Store::role() const noexcept {
+  return static_cast<Role>(region_.replication().role.load(std::memory_order_seq_cst));
+}
+
+Hello Store::hello() {
+  const std::lock_guard<std::mutex> guard(history_mutex_);
+  const ReplicationState& state = region_.replication();
+  Hello hello;
+  hello.node_id = history_.node_id;
+  hello.epoch = std::max(history_.epoch(), history_.heard_epoch);
+  hello.revision = state.durable_revision.load(std::memory_order_seq_cst);
+  if (history_.terms.empty()) return hello;
+  hello.cluster_id = load_uid(state.cluster_id);
+  if (const Term* term = history_.term_of(hello.revision)) hello.term_id = term->id;
+  return hello;
+}
+
+NodeHistory Store::history() {
+  const std::lock_guard<std::mutex> guard(history_mutex_);
+  return history_;
+}
+
+Status Store::adopt(const NodeIdentity& primary) {
+  bool promoted = false;
+  const Status status = change_history([&](NodeHistory& history) {
+    // Since the primary was asked.
+    promoted = decide_role() == Role::kPrimary;
+    if (promoted) return;
+    history.terms = primary.terms;
+    history.heard_epoch = std::max(history.heard_epoch, primary.epoch);
+    history.set_aside.clear();
+  });
+  return promoted ? Status(Code::kInterrupted, "replication: promoted") : status;
+}
+
+Status Store::renew_node_id() {
+  return change_history([](NodeHistory& history) { history.node_id = make_uid(LogOptions()); });
+}
+
+bool Store::is_following() const noexcept {
+  return role() == Role::kBackup &&
+         region_.replication().follow_phase.load(std::memory_order_relaxed) ==
+             static_cast<uint32_t>(FollowPhase::kStreaming);
+}
+
+bool Store::has_set_aside() const {
+  const std::lock_guard<std::mutex> guard(history_mutex_);
+  return !history_.set_aside.empty() && role() == Role::kPrimary;
+}
+
+FollowerProgress Store::progress() const noexcept {
+  const uint64_t durable = region_.replication().durable_revision.load(std::memory_order_seq_cst);
+  return {durable, durable, region_.header().revision.load(std::memory_order_relaxed)};
+}
+
+// An answer that knows of a higher epoch says that this node was promoted no longer last.
+FollowerProgress Store::acknowledge(Upstream& upstream) {
+  const FollowerProgress progress = this->progress();
+  const NodeHistory history = this->history();
+  UpstreamHead head;
+  const Status status = upstream.post_ack(
+      history.node_id, std::max(history.epoch(), history.heard_epoch), progress, &head);
+  if (!status.is_ok() || !head.node) return {};
+  ReplicationState& state = region_.replication();
+  const bool same_cluster = head.node->cluster_id == load_uid(state.cluster_id);
+  uint64_t heard = state.heard_epoch.load(std::memory_order_relaxed);
+  if (same_cluster && head.node->epoch > heard) {
+    state.heard_epoch.compare_exchange_strong(heard, head.node->epoch, std::memory_order_seq_cst);
+    ring_doorbell(region_);
+  }
+  return head.status == 200 ? progress : FollowerProgress();
+}
+
+// Returns true when there was something to do. Nothing is with the sync thread.
+bool Store::maintain_replication() {
+  if (!committer_.replication_failure().is_ok()) {
+    drop_replicated();
+    return true;
+  }
+  const bool fenced = role() == Role::kPrimary && is_fenced();
+  if (!fenced && !committer_.has_promotion_requests()) return false;
+  if (has_work()) finish(seal());
+  if (failed_.load(std::memory_order_acquire)) return true;
+  if (fenced) fence();
+  serve_promotions();
+  return true;
+}
+
+bool Store::is_fenced() const {
+  const ReplicationState& state = region_.replication();
+  return state.heard_epoch.load(std::memory_order_relaxed) >
+         state.epoch.load(std::memory_order_relaxed);
+}
+
+// Somebody was promoted elsewhere. What cannot be written down is tried again at the next look: no
+// client begins a write meanwhile.
+void Store::fence() {
+  const uint64_t heard = region_.replication().heard_epoch.load(std::memory_order_relaxed);
+  const Status status = change_history([&](NodeHistory& history) {
+    history.heard_epoch = std::max(history.heard_epoch, heard);
+    history.set_aside.clear();
+  });
+  set_role(decide_role() == Role::kPrimary ? Role::kFenced : decide_role());
+  tell(Severity::kError,
+       "fenced: another node was promoted, in epoch " + std::to_string(heard) +
+           "; writes are refused here" +
+           (status.is_ok() ? "" : ", which could not be written down: " + status.text()));
+}
+
+void Store::serve_promotions() {
+  const std::vector<KeptRequest> requests = committer_.take_promotion_requests();
+  if (requests.empty()) return;
+  const Code code = promote();
+  committer_.answer_kept(requests, code, history_.epoch(), batches_[open_batch_]);
+}
+
+// What was received and is not in this node's log is forgotten: nobody was told that it is here.
+Code Store::promote() {
+  if (role() == Role::kPrimary) return Code::kOk;
+  if (role() == Role::kFenced) return Code::kNotPrimary;
+  if (refusing_) return Code::kReadOnly;
+  replicated().close();
+  const uint64_t heard = region_.replication().heard_epoch.load(std::memory_order_relaxed);
+  const uint64_t after = committer_.revision();
+  const Status status = change_history([&](NodeHistory& history) {
+    const uint64_t highest = std::max({history.epoch(), history.heard_epoch, heard});
+    history.terms.push_back({highest + 1, make_uid(LogOptions()), after});
+    history.heard_epoch = highest + 1;
+    history.set_aside = options_.replication.primary_name;
+  });
+  if (!status.is_ok()) {
+    tell(Severity::kError, "the promotion could not be written down: " + status.text());
+    return Code::kIoError;
+  }
+  region_.replication().heard_epoch.store(history_.epoch(), std::memory_order_relaxed);
+  set_role(Role::kPrimary);
+  tell(Severity::kNotice, "promoted: primary in epoch " + std::to_string(history_.epoch()) +
+                              " from revision " + std::to_string(after + 1) + " on");
+  return Code::kOk;
+}
+
+// A frame could not be taken: what was built with it goes, and the log is asked for again behind
+// what is durable.
+void Store::drop_replicated() {
+  const Status failure = committer_.replication_failure();
+  tell(Severity::kError, "the primary's log could not be applied: " + failure.text());
+  replicated().close();
+  committer_.clear_replication_failure();
+  const Status status = committer_.refuse_writes(batches_[open_batch_], Code::kNotPrimary);
+  if (!status.is_ok()) return refuse(status, Refusal());
+  committer_.accept_writes();
+}
+
+}  // namespace small_db
