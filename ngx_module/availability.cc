@@ -33,8 +33,24 @@ std::string memory_detail(const Region& region) {
          std::to_string(header.arena_bytes) + " are in use; the limit is the directive memory";
 }
 
+// Where writes go instead.
+std::string role_detail(const Region& region) {
+  const ReplicationState& state = region.replication();
+  const std::string primary = state.primary_name.get();
+  const auto role = static_cast<Role>(state.role.load(std::memory_order_relaxed));
+  if (role == Role::kBackup) {
+    return "this node is a backup" + (primary.empty() ? "" : ": the primary is " + primary);
+  }
+  return "this node was fenced: a later primary has been heard of, of epoch " +
+         std::to_string(state.heard_epoch.load(std::memory_order_relaxed));
+}
+
 std::string detail_of(const Region& region, Code code) {
   switch (code) {
+    case Code::kNotPrimary:
+      return role_detail(region);
+    case Code::kNotReplicated:
+      return "fewer backups answer than writes wait for; nothing was changed";
     case Code::kUnavailable:
     case Code::kReadOnly:
       return state_detail(region);
@@ -101,9 +117,19 @@ std::optional<Problem> why_no_reads(const Region& region) noexcept {
   return refusal(region, Code::kUnavailable);
 }
 
+bool is_set_aside(const Region& region) noexcept {
+  const ReplicationState& state = region.replication();
+  return state.role.load(std::memory_order_relaxed) != static_cast<uint32_t>(Role::kPrimary) ||
+         state.heard_epoch.load(std::memory_order_relaxed) >
+             state.epoch.load(std::memory_order_relaxed);
+}
+
 std::optional<Problem> why_no_writes(const Region& region) noexcept {
   const StoreState state = told_state(region);
-  if (state == StoreState::kServing) return std::nullopt;
+  if (state == StoreState::kServing) {
+    if (is_set_aside(region)) return refusal(region, Code::kNotPrimary);
+    return std::nullopt;
+  }
   return refusal(region, state == StoreState::kReadOnly ? Code::kReadOnly : Code::kUnavailable);
 }
 
@@ -113,6 +139,15 @@ Problem refusal(const Region& region, Code code) noexcept {
   } catch (const std::bad_alloc&) {
     return problem_of(code, {});
   }
+}
+
+Problem promotion_refusal(const Region& region, Code code) noexcept {
+  Problem problem = refusal(region, code);
+  if (code == Code::kOutcomeUnknown) {
+    problem.title = "This node may be the primary or not";
+    problem.detail.clear();
+  }
+  return problem;
 }
 
 Problem checkpoint_refusal(const Region& region, Code code) noexcept {

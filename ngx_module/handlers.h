@@ -47,6 +47,19 @@ ngx_int_t handle_batch(ResourceRequest request) noexcept;
 // POST of MOUNT/txn: reads the body and runs the transaction in slices, submits, waits.
 ngx_int_t handle_transaction(ResourceRequest request) noexcept;
 
+// GET and HEAD of MOUNT/replication/log: the log, from where the follower stands, without an end.
+ngx_int_t handle_replication_log(const ResourceRequest& request) noexcept;
+
+// GET and HEAD of MOUNT/replication/checkpoint: what a follower begins with. When there is no
+// checkpoint yet it reads the body, which says nothing, and waits for one.
+ngx_int_t handle_replication_checkpoint(const ResourceRequest& request) noexcept;
+
+// POST of MOUNT/replication/ack: reads the body, which says nothing, and notes what a follower did.
+ngx_int_t handle_replication_ack(const ResourceRequest& request) noexcept;
+
+// POST of MOUNT/promote: reads the body, which says nothing, submits, waits.
+ngx_int_t handle_promote(ngx_http_request_t* r, StoreConf* store) noexcept;
+
 // POST …/checkpoint: reads the body, which says nothing, submits, waits.
 ngx_int_t handle_checkpoint(ngx_http_request_t* r, StoreConf* store) noexcept;
 

@@ -113,6 +113,14 @@ ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexc
       return handle_transaction({r, store, std::move(target.query)});
     case Route::kSnapshot:
       return handle_snapshot({r, store, std::move(target.query)});
+    case Route::kReplicationLog:
+      return handle_replication_log({r, store, std::move(target.query)});
+    case Route::kReplicationCheckpoint:
+      return handle_replication_checkpoint({r, store, std::move(target.query)});
+    case Route::kReplicationAck:
+      return handle_replication_ack({r, store, std::move(target.query)});
+    case Route::kPromote:
+      return handle_promote(r, store);
     case Route::kHealth:
     case Route::kStatus:
     case Route::kMetrics:

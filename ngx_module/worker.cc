@@ -7,6 +7,7 @@
 
 #include "ngx_module/api/held_snapshot.h"
 #include "ngx_module/bells.h"
+#include "ngx_module/log_stream.h"
 #include "ngx_module/storage_process.h"
 #include "ngx_module/waiting.h"
 
@@ -49,7 +50,10 @@ void drain_all() noexcept {
   }
 }
 
-void hear_bell(ngx_event_t*) noexcept { drain_all(); }
+void hear_bell(ngx_event_t*) noexcept {
+  drain_all();
+  wake_log_streams();
+}
 
 // Lets the slot go with the requests in its rings: they were answered "not done", and an owner that
 // takes the region over after all (a master whose binary was to be replaced has been told to go on)
@@ -163,6 +167,7 @@ ngx_int_t init_module(ngx_cycle_t* cycle) noexcept {
   ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
                 "small_db: with master_process off, stores end at a reload: restart nginx");
   abort_waits();
+  end_log_streams();
   let_stores_go();
   process_state = ProcessState::kOff;
   return NGX_OK;
@@ -189,6 +194,7 @@ ngx_int_t init_process(ngx_cycle_t* cycle) noexcept {
 }
 
 void exit_process(ngx_cycle_t*) noexcept {
+  forget_log_streams();
   let_stores_go();
   process_state = ProcessState::kOutside;
 }

@@ -32,12 +32,19 @@ constexpr KindRow kKinds[] = {
     {ProblemKind::kInvalidArgument, 400, "urn:small-db:problem:invalid-argument",
      "Invalid argument"},
     {ProblemKind::kNoCheckpoint, 404, "urn:small-db:problem:no-checkpoint", "No checkpoint yet"},
-    {ProblemKind::kBackup, 403, "urn:small-db:problem:backup", "A backup takes no writes"},
+    {ProblemKind::kNotPrimary, 403, "urn:small-db:problem:not-primary",
+     "This node is not the primary"},
     {ProblemKind::kNotAcceptable, 406, "urn:small-db:problem:not-acceptable", "Not acceptable"},
     {ProblemKind::kMethodNotAllowed, 405, "urn:small-db:problem:method-not-allowed",
      "Method not allowed"},
+    {ProblemKind::kDiverged, 409, "urn:small-db:problem:diverged", "The histories differ"},
+    {ProblemKind::kOtherCluster, 409, "urn:small-db:problem:other-cluster", "Another cluster"},
+    {ProblemKind::kFenced, 409, "urn:small-db:problem:fenced", "There is a later primary"},
+    {ProblemKind::kStaleEpoch, 409, "urn:small-db:problem:stale-epoch", "Stale epoch"},
     {ProblemKind::kNotANumber, 409, "urn:small-db:problem:not-a-number", "Not a number"},
     {ProblemKind::kOutOfRange, 409, "urn:small-db:problem:out-of-range", "Out of range"},
+    {ProblemKind::kBootstrapNeeded, 410, "urn:small-db:problem:bootstrap-needed",
+     "A checkpoint is needed first"},
     {ProblemKind::kConditionFailed, 412, "urn:small-db:problem:condition-failed",
      "Precondition failed"},
     {ProblemKind::kTooLarge, 413, "urn:small-db:problem:too-large", "Too large"},
@@ -58,6 +65,8 @@ constexpr KindRow kKinds[] = {
      "The store does not serve now"},
     {ProblemKind::kReadOnly, 503, "urn:small-db:problem:read-only",
      "The store takes no writes now"},
+    {ProblemKind::kNotReplicated, 503, "urn:small-db:problem:not-replicated",
+     "Too few backups answer"},
     {ProblemKind::kOutcomeUnknown, 503, "urn:small-db:problem:outcome-unknown",
      "The write may be durable or not"},
     {ProblemKind::kNoMemory, 507, "urn:small-db:problem:no-memory", "The store's memory is full"},
@@ -198,6 +207,10 @@ ProblemKind problem_kind(Code code) noexcept {
       return ProblemKind::kUnavailable;
     case Code::kReadOnly:
       return ProblemKind::kReadOnly;
+    case Code::kNotPrimary:
+      return ProblemKind::kNotPrimary;
+    case Code::kNotReplicated:
+      return ProblemKind::kNotReplicated;
     case Code::kOutcomeUnknown:
       return ProblemKind::kOutcomeUnknown;
     case Code::kNotANumber:

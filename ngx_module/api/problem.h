@@ -28,11 +28,16 @@ enum class ProblemKind : uint8_t {
   kInvalidBody,           // 400: the body is not the JSON that is asked for
   kInvalidArgument,       // 400: any other broken rule
   kNoCheckpoint,          // 404: the store has no checkpoint yet
-  kBackup,                // 403: a backup takes no writes
+  kNotPrimary,            // 403: a backup, or a node that was fenced, takes no writes
   kNotAcceptable,         // 406: the value can't be shown as asked for
   kMethodNotAllowed,      // 405: with Allow
+  kDiverged,              // 409: a follower holds what this node does not
+  kOtherCluster,          // 409: a follower belongs to other data
+  kFenced,                // 409: a follower has heard of a later primary
+  kStaleEpoch,            // 409: a follower has not heard of this primary's epoch
   kNotANumber,            // 409: a counter's text is no number
   kOutOfRange,            // 409: a counter would leave its range
+  kBootstrapNeeded,       // 410: a follower needs a checkpoint first
   kConditionFailed,       // 412
   kTooLarge,              // 413: names the limit
   kUnsupportedMediaType,  // 415
@@ -45,6 +50,7 @@ enum class ProblemKind : uint8_t {
   kContended,             // 503: others changed what a transaction read, again and again
   kUnavailable,           // 503: the store does not serve now
   kReadOnly,              // 503: the store takes no writes now
+  kNotReplicated,         // 503: too few backups answer
   kOutcomeUnknown,        // 503: the write may be durable or not
   kNoMemory,              // 507
   kNoDiskSpace,           // 507

@@ -34,6 +34,14 @@ constexpr ParameterRow kParameters[] = {
     {Parameter::kAll, "all", true},
     {Parameter::kReplace, "replace", true},
     {Parameter::kFresh, "fresh", true},
+    {Parameter::kFrom, "from", false},
+    {Parameter::kCluster, "cluster", false},
+    {Parameter::kNode, "node", false},
+    {Parameter::kEpoch, "epoch", false},
+    {Parameter::kTerm, "term", false},
+    {Parameter::kReceived, "received", false},
+    {Parameter::kFlushed, "flushed", false},
+    {Parameter::kApplied, "applied", false},
 };
 
 constexpr bool rows_are_in_order() {

@@ -40,6 +40,14 @@ enum class Parameter : uint8_t {
   kAll,      // flag
   kReplace,  // flag
   kFresh,    // flag
+  kFrom,     // revision
+  kCluster,  // id, as kNode and kTerm
+  kNode,
+  kEpoch,
+  kTerm,
+  kReceived,  // revisions
+  kFlushed,
+  kApplied,
 };
 
 // A set of parameters.

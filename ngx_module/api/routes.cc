@@ -20,6 +20,10 @@ constexpr NameRow kNames[] = {
     {"snapshot", Route::kSnapshot},
     {"checkpoint", Route::kCheckpoint},
     {"openapi.json", Route::kOpenApi},
+    {"replication/log", Route::kReplicationLog},
+    {"replication/checkpoint", Route::kReplicationCheckpoint},
+    {"replication/ack", Route::kReplicationAck},
+    {"promote", Route::kPromote},
 };
 
 struct MethodRow {
@@ -54,6 +58,16 @@ constexpr MethodRow kMethods[] = {
     {Route::kStatus, Method::kGet, {}},
     {Route::kMetrics, Method::kGet, {}},
     {Route::kOpenApi, Method::kGet, {}},
+    {Route::kReplicationLog,
+     Method::kGet,
+     {Parameter::kFrom, Parameter::kCluster, Parameter::kNode, Parameter::kEpoch,
+      Parameter::kTerm}},
+    {Route::kReplicationCheckpoint, Method::kGet, {Parameter::kNode}},
+    {Route::kReplicationAck,
+     Method::kPost,
+     {Parameter::kNode, Parameter::kEpoch, Parameter::kReceived, Parameter::kFlushed,
+      Parameter::kApplied}},
+    {Route::kPromote, Method::kPost, {}},
 };
 
 }  // namespace
@@ -66,7 +80,8 @@ std::optional<Route> route_named(std::string_view name) noexcept {
 }
 
 std::string_view route_names() noexcept {
-  return "kv, txn, health, role, status, metrics, snapshot, checkpoint and openapi.json";
+  return "kv, txn, health, role, status, metrics, snapshot, checkpoint, promote, replication/log, "
+         "replication/checkpoint, replication/ack and openapi.json";
 }
 
 const char* allowed_methods(Route route) noexcept {
@@ -77,6 +92,8 @@ const char* allowed_methods(Route route) noexcept {
       return "GET, HEAD, PUT, POST, DELETE, OPTIONS";
     case Route::kTransaction:
     case Route::kCheckpoint:
+    case Route::kReplicationAck:
+    case Route::kPromote:
       return "POST, OPTIONS";
     case Route::kSnapshot:
     case Route::kHealth:
@@ -84,6 +101,8 @@ const char* allowed_methods(Route route) noexcept {
     case Route::kStatus:
     case Route::kMetrics:
     case Route::kOpenApi:
+    case Route::kReplicationLog:
+    case Route::kReplicationCheckpoint:
       break;
   }
   return "GET, HEAD, OPTIONS";

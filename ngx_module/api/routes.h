@@ -21,6 +21,10 @@ enum class Route : uint8_t {
   kStatus,
   kMetrics,
   kOpenApi,
+  kReplicationLog,
+  kReplicationCheckpoint,
+  kReplicationAck,
+  kPromote,
 };
 
 enum class Method : uint8_t {
