@@ -65,8 +65,12 @@ small_db_glob(nginx_test_sources ROOTS tests/nginx SUFFIX ".cc")
 if(nginx_test_sources)
   find_package(CURL REQUIRED)
 endif()
+# What the module has of libcurl, and nothing of nginx.
+add_library(small_db_upstream STATIC EXCLUDE_FROM_ALL
+  "${PROJECT_SOURCE_DIR}/ngx_module/http_upstream.cc")
+target_link_libraries(small_db_upstream PUBLIC small_db_api CURL::libcurl)
 small_db_test(nginx_tests SOURCES ${nginx_test_sources} TIMEOUT 120
-  LIBRARIES small_db_engine nlohmann_json::nlohmann_json CURL::libcurl)
+  LIBRARIES small_db_upstream small_db_engine nlohmann_json::nlohmann_json CURL::libcurl)
 # Stands before the C library's calls in an nginx that is tested.
 add_library(disk_faults SHARED EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tests/preload/disk_faults.cc")
 add_dependencies(nginx_tests disk_faults)

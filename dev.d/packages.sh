@@ -1,15 +1,15 @@
 # shellcheck shell=bash disable=SC2154,SC2034
 # Debian packages: which command needs which, and the installation of those that are missing.
 
-packages_build="nginx nginx-dev g++ make dpkg-dev nlohmann-json3-dev"
+packages_build="nginx nginx-dev g++ make dpkg-dev nlohmann-json3-dev libcurl4-openssl-dev"
 packages_tool="g++ cmake ninja-build nlohmann-json3-dev"
 packages_run="$packages_build curl"
 packages_test="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev
-  libcurl4-openssl-dev clang libclang-rt-14-dev llvm-14"
+  clang libclang-rt-14-dev llvm-14 openssl"
 packages_lint="clang-format clang-tidy cmake ninja-build g++ clang libgtest-dev nlohmann-json3-dev
   libcurl4-openssl-dev nginx-dev dpkg-dev make"
 # redis-tools holds Redis's server, too; redis-server would start one as a service.
-packages_bench="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev libcurl4-openssl-dev
+packages_bench="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev
   wrk redis-tools util-linux"
 
 is_installed() {
