@@ -6,6 +6,8 @@
 #include <new>
 
 #include "engine/base/limits.h"
+#include "ngx_module/directive_values.h"
+#include "ngx_module/replication_directives.h"
 #include "ngx_module/request.h"
 #include "ngx_module/storage_process.h"
 #include "ngx_module/zone.h"
@@ -18,14 +20,6 @@ constexpr off_t kMemoryMin = static_cast<off_t>(kRegionBytesMin + kMiB);
 constexpr off_t kMemoryMax = static_cast<off_t>(kArenaBytesMax);
 constexpr size_t kMaxKeySizeDefault = kKiB;
 constexpr size_t kMaxValueSizeDefault = kMiB;
-
-// nginx's two results that are not texts, as C++ takes them.
-char* const kConfError = static_cast<char*>(NGX_CONF_ERROR);
-char* const kConfOk = static_cast<char*>(NGX_CONF_OK);
-
-ngx_str_t* argument(ngx_conf_t* cf, ngx_uint_t index) noexcept {
-  return static_cast<ngx_str_t*>(cf->args->elts) + index;
-}
 
 MainConf* main_conf(ngx_conf_t* cf) noexcept {
   return static_cast<MainConf*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_small_db_module));
@@ -49,13 +43,6 @@ struct SizeRange {
   off_t max;
   const char* text;  // as people write it
 };
-
-// Logs why the directive's argument is wrong; must: what it must be.
-const char* refuse_value(ngx_conf_t* cf, ngx_uint_t index, const char* must) noexcept {
-  ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" directive invalid value \"%V\", it must be %s",
-                     argument(cf, 0), argument(cf, index), must);
-  return kConfError;
-}
 
 // Parses the directive's value, a size. -1 when it is none or out of range; the reason is logged.
 off_t parse_size(ngx_conf_t* cf, const SizeRange& range) noexcept {
@@ -107,55 +94,42 @@ constexpr ngx_msec_t kCheckpointIntervalMaxMs = 30ul * 24 * 60 * 60 * 1000;
 constexpr ngx_int_t kCheckpointUpdatesMax = 1'000'000'000;
 constexpr ngx_int_t kKeepGenerationsMax = 1000;
 
-// Each parses what follows "name=". False: not such a value.
-bool set_checkpoint_interval(ngx_str_t value, StoreOptions* options) noexcept {
+// Each parses what follows "name=".
+const char* set_checkpoint_interval(ngx_str_t value, StoreOptions* options) noexcept {
   // NGX_ERROR is out of range, too.
   const auto ms = static_cast<ngx_msec_t>(ngx_parse_time(&value, 0));
-  if (ms != 0 && (ms < kCheckpointIntervalMinMs || ms > kCheckpointIntervalMaxMs)) return false;
-  options->checkpoint_interval_us = ms * 1000;
-  return true;
-}
-
-bool set_checkpoint_log_size(ngx_str_t value, StoreOptions* options) noexcept {
-  const off_t bytes = ngx_parse_offset(&value);
-  if (bytes != 0 && (bytes < static_cast<off_t>(kMiB) || bytes > kMemoryMax)) return false;
-  options->checkpoint_log_bytes = static_cast<uint64_t>(bytes);
-  return true;
-}
-
-bool set_checkpoint_updates(ngx_str_t value, StoreOptions* options) noexcept {
-  const ngx_int_t updates = ngx_atoi(value.data, value.len);
-  if (updates < 0 || updates > kCheckpointUpdatesMax) return false;
-  options->checkpoint_updates = static_cast<uint64_t>(updates);
-  return true;
-}
-
-struct CheckpointParameter {
-  std::string_view prefix;
-  bool (*set)(ngx_str_t value, StoreOptions* options) noexcept;
-  const char* must;
-};
-
-constexpr CheckpointParameter kCheckpointParameters[] = {
-    {"interval=", set_checkpoint_interval, "a time between 1s and 30d, or 0 for never"},
-    {"log_size=", set_checkpoint_log_size, "a size between 1m and 64g, or 0 for never"},
-    {"updates=", set_checkpoint_updates, "a number up to 1000000000, or 0 for never"},
-};
-
-// The argument with this index; taken: which parameters were there before.
-const char* set_checkpoint_parameter(ngx_conf_t* cf, ngx_uint_t index, uint32_t* taken,
-                                     StoreOptions* options) noexcept {
-  const std::string_view text = text_of(*argument(cf, index));
-  for (size_t i = 0; i < std::size(kCheckpointParameters); ++i) {
-    const CheckpointParameter& parameter = kCheckpointParameters[i];
-    if (!text.starts_with(parameter.prefix)) continue;
-    if ((*taken & 1u << i) != 0) return refuse_value(cf, index, "given once only");
-    *taken |= 1u << i;
-    const bool set = parameter.set(ngx_text(text.substr(parameter.prefix.size())), options);
-    return set ? kConfOk : refuse_value(cf, index, parameter.must);
+  if (ms != 0 && (ms < kCheckpointIntervalMinMs || ms > kCheckpointIntervalMaxMs)) {
+    return "a time between 1s and 30d, or 0 for never";
   }
-  return refuse_value(cf, index, "interval=TIME, log_size=SIZE or updates=NUMBER, or off alone");
+  options->checkpoint_interval_us = ms * 1000;
+  return kConfOk;
 }
+
+const char* set_checkpoint_log_size(ngx_str_t value, StoreOptions* options) noexcept {
+  const off_t bytes = ngx_parse_offset(&value);
+  if (bytes != 0 && (bytes < static_cast<off_t>(kMiB) || bytes > kMemoryMax)) {
+    return "a size between 1m and 64g, or 0 for never";
+  }
+  options->checkpoint_log_bytes = static_cast<uint64_t>(bytes);
+  return kConfOk;
+}
+
+const char* set_checkpoint_updates(ngx_str_t value, StoreOptions* options) noexcept {
+  const ngx_int_t updates = ngx_atoi(value.data, value.len);
+  if (updates < 0 || updates > kCheckpointUpdatesMax) {
+    return "a number up to 1000000000, or 0 for never";
+  }
+  options->checkpoint_updates = static_cast<uint64_t>(updates);
+  return kConfOk;
+}
+
+constexpr NamedParameter<StoreOptions> kCheckpointParameters[] = {
+    {"interval=", set_checkpoint_interval},
+    {"log_size=", set_checkpoint_log_size},
+    {"updates=", set_checkpoint_updates},
+};
+constexpr const char* kCheckpointParameter =
+    "interval=TIME, log_size=SIZE or updates=NUMBER, or off alone";
 
 const char* set_checkpoint(ngx_conf_t* cf, StoreConf* store) noexcept {
   if (store->has_checkpoint) return "is duplicate";
@@ -169,7 +143,8 @@ const char* set_checkpoint(ngx_conf_t* cf, StoreConf* store) noexcept {
   }
   uint32_t taken = 0;
   for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) {
-    const char* error = set_checkpoint_parameter(cf, i, &taken, options);
+    const char* error =
+        set_named_parameter(cf, i, kCheckpointParameters, kCheckpointParameter, &taken, options);
     if (error != kConfOk) return error;
   }
   return kConfOk;
@@ -200,6 +175,9 @@ constexpr StoreParameter kStoreParameters[] = {
     {"max_value_size", set_max_value_size, 1},
     {"checkpoint", set_checkpoint, 10},  // each is checked
     {"keep_generations", set_keep_generations, 1},
+    {"backup_of", set_backup_of, 10},
+    {"replication_ack", set_replication_ack, 10},
+    {"replication_log_size", set_replication_log_size, 1},
 };
 
 // One directive inside of small_db_store; nginx calls it instead of looking for a command.
@@ -252,9 +230,10 @@ bool check_store(ngx_conf_t* cf, const StoreConf& store) noexcept {
 }
 
 StoreConf* new_store(ngx_conf_t* cf) noexcept {
-  void* memory = ngx_pcalloc(cf->pool, sizeof(StoreConf));
-  if (memory == nullptr) return nullptr;
-  StoreConf* store = new (memory) StoreConf{};
+  ngx_pool_cleanup_t* cleanup = ngx_pool_cleanup_add(cf->pool, sizeof(StoreConf));
+  if (cleanup == nullptr) return nullptr;
+  StoreConf* store = new (cleanup->data) StoreConf{};
+  cleanup->handler = [](void* data) noexcept { static_cast<StoreConf*>(data)->~StoreConf(); };
   store->name = *argument(cf, 1);
   store->cycle = cf->cycle;
   return store;

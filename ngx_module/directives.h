@@ -9,6 +9,7 @@
 #include "engine/shm/region.h"
 #include "engine/store/options.h"
 #include "ngx_module/nginx.h"
+#include "ngx_module/replication_settings.h"
 
 namespace small_db {
 
@@ -21,11 +22,13 @@ struct StoreConf {
   bool has_checkpoint;        // the directive
   bool has_keep_generations;  // the directive
   StoreOptions options;       // of the storage process, for its life
-  ngx_cycle_t* cycle;         // the cycle that is being read
-  ngx_shm_zone_t* zone;       // its data is this StoreConf
-  ngx_path_t* path;           // its data is this StoreConf
-  Region region;              // set by the zone's init, before any fork
-  uint32_t configuration;     // the region's, by init_module, before any fork
+  ReplicationSettings replication;
+  uint32_t has_replication;  // a bit for each directive of replication
+  ngx_cycle_t* cycle;        // the cycle that is being read
+  ngx_shm_zone_t* zone;      // its data is this StoreConf
+  ngx_path_t* path;          // its data is this StoreConf
+  Region region;             // set by the zone's init, before any fork
+  uint32_t configuration;    // the region's, by init_module, before any fork
 };
 
 struct MainConf {
