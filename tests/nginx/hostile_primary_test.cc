@@ -325,6 +325,20 @@ TEST(HttpUpstream, AsksNoProxyOfTheEnvironment) {
   EXPECT_EQ(proxy.connections(), 0);
 }
 
+// Some authority: the system's are many, and take their time to be loaded.
+constexpr const char* kAuthority =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBgDCCASWgAwIBAgIUUO/800rwb8GtTRaRqOatyqo6vxAwCgYIKoZIzj0EAwIw\n"
+    "FDESMBAGA1UEAwwJYXV0aG9yaXR5MCAXDTI2MTEyMjIzNTkzNloYDzIxMjYxMDI5\n"
+    "MjM1OTM2WjAUMRIwEAYDVQQDDAlhdXRob3JpdHkwWTATBgcqhkjOPQIBBggqhkjO\n"
+    "PQMBBwNCAAQXKgTjwQDTPbz7UkhxwhF/dEYJTbUD2Nf+9sV/lsl9I1CN7/xAna0K\n"
+    "VW9dVMzWnni2hWAP+9NBHmG9vUhvuMtio1MwUTAdBgNVHQ4EFgQUV8Xa0srcU+L0\n"
+    "6J7q7kx8v91sLqkwHwYDVR0jBBgwFoAUV8Xa0srcU+L06J7q7kx8v91sLqkwDwYD\n"
+    "VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAnKplZPtRdXnYV6Xt+2ge\n"
+    "32kNNukK2tpnX7plD3PeSQECIQCJdsrwTl0uqvN62c4EE8+mE36WoST0ANfC7ZvH\n"
+    "VlAHpw==\n"
+    "-----END CERTIFICATE-----\n";
+
 // Interrupts a call once `is_blocked`, several times; how long the fastest took to return.
 int64_t interrupted_after_ms(Upstream& upstream, const std::function<bool()>& is_blocked,
                              const std::function<void()>& between) {
@@ -355,14 +369,19 @@ TEST(HttpUpstream, InterruptEndsACallWhereverItWaits) {
   for (const Case& test : cases) {
     std::atomic<bool> blocked = false;
     TalkingServer server([&](Peer& peer) {
-      if (test.scheme == std::string("http")) peer.read_request();
-      peer.send(test.answer);
-      peer.wait(50);
+      if (test.scheme == std::string("http")) {
+        peer.read_request();
+        peer.send(test.answer);
+        peer.wait(50);
+      } else {
+        peer.wait(20'000);  // the handshake has begun
+      }
       blocked = true;
       peer.wait_for_close();
     });
     UpstreamSettings settings = upstream_settings(server.url(test.scheme));
     settings.timeout_ms = settings.connect_timeout_ms = 30'000;
+    if (settings.is_https()) settings.ca_pem = kAuthority;
     const auto upstream = make_upstream(settings);
     EXPECT_LT(interrupted_after_ms(
                   *upstream, [&] { return blocked.load(); }, [&] { blocked = false; }),
