@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/record/write_set.h"
+#include "ngx_module/api/replication_figures.h"
 #include "ngx_module/api/response_body.h"
 #include "ngx_module/nginx.h"
 
@@ -118,10 +119,7 @@ std::optional<Problem> why_no_reads(const Region& region) noexcept {
 }
 
 bool is_set_aside(const Region& region) noexcept {
-  const ReplicationState& state = region.replication();
-  return state.role.load(std::memory_order_relaxed) != static_cast<uint32_t>(Role::kPrimary) ||
-         state.heard_epoch.load(std::memory_order_relaxed) >
-             state.epoch.load(std::memory_order_relaxed);
+  return told_role(region.replication()) != Role::kPrimary;
 }
 
 std::optional<Problem> why_no_writes(const Region& region) noexcept {

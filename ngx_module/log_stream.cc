@@ -108,7 +108,9 @@ class LogStream {
     is_stopped_ = true;
     region_.replication().log_watchers.fetch_sub(1, std::memory_order_seq_cst);
     if (timer_.timer_set) ngx_del_timer(&timer_);
-    if (wake_.posted) ngx_delete_posted_event(&wake_);
+    if (wake_.posted) {
+      ngx_delete_posted_event(&wake_);
+    }
   }
 
   // From an event of the stream's own.

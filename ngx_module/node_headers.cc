@@ -3,8 +3,8 @@
 #include <charconv>
 #include <exception>
 
+#include "ngx_module/api/replication_figures.h"
 #include "ngx_module/api/upstream_head.h"
-#include "ngx_module/availability.h"
 #include "ngx_module/response.h"
 
 namespace small_db {
@@ -15,9 +15,7 @@ NodeIdentity read_node_identity(const Region& region) {
   node.cluster_id = load_uid(state.cluster_id);
   node.node_id = load_uid(state.node_id);
   node.epoch = state.epoch.load(std::memory_order_relaxed);
-  node.role = static_cast<Role>(state.role.load(std::memory_order_relaxed));
-  // The owner has yet to hear of it.
-  if (node.role == Role::kPrimary && is_set_aside(region)) node.role = Role::kFenced;
+  node.role = told_role(state);
   node.terms = parse_terms(state.terms.get()).value_or(std::vector<Term>());
   return node;
 }

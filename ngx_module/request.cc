@@ -2,6 +2,7 @@
 
 #include "ngx_module/api/key_path.h"
 #include "ngx_module/api/openapi_document.h"
+#include "ngx_module/api/replication_figures.h"
 #include "ngx_module/api/response_body.h"
 #include "ngx_module/availability.h"
 #include "ngx_module/handlers.h"
@@ -97,7 +98,8 @@ ngx_int_t handle_figures(ngx_http_request_t* r, const StoreConf& store, Route ro
   if (route == Route::kOpenApi) {
     return send_text(r, NGX_HTTP_OK, kJsonContentType, openapi_document());
   }
-  return send_text(r, NGX_HTTP_OK, kJsonContentType, role_body(false));
+  return send_text(r, NGX_HTTP_OK, kJsonContentType,
+                   role_body(told_role(store.region.replication())));
 }
 
 ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexcept {

@@ -156,6 +156,82 @@ void put_processes(const StatusFigures& figures, MetricsText* text) {
               figures.oldest_revision);
 }
 
+template <typename Value>
+void put_of_followers(const char* name, const char* help, const ReplicationFigures& figures,
+                      MetricsText* text, Value value) {
+  text->begin(name, help, "gauge");
+  for (const FollowerFigures& follower : figures.followers) {
+    text->sample(name, ",node=\"" + encode_uid(follower.node_id) + "\"", value(follower));
+  }
+}
+
+void put_followers(const ReplicationFigures& figures, MetricsText* text) {
+  const auto revisions = [&](const char* name, const char* help, uint64_t FollowerFigures::*of) {
+    put_of_followers(name, help, figures, text, [of](const FollowerFigures& follower) {
+      return MetricsText::number(follower.*of);
+    });
+  };
+  put_of_followers("small_db_follower_connected", "1 while the follower is heard.", figures, text,
+                   [](const FollowerFigures& each) { return each.connected ? "1" : "0"; });
+  revisions("small_db_follower_received_revision", "Last revision that it has received.",
+            &FollowerFigures::received);
+  revisions("small_db_follower_flushed_revision", "Last revision that is durable there.",
+            &FollowerFigures::flushed);
+  revisions("small_db_follower_applied_revision", "Last revision that is visible there.",
+            &FollowerFigures::applied);
+  revisions("small_db_follower_behind_revisions", "Revisions that are durable here and not there.",
+            &FollowerFigures::behind);
+}
+
+void put_replication(const ReplicationFigures& figures, MetricsText* text) {
+  constexpr Role kRoles[] = {Role::kPrimary, Role::kBackup, Role::kFenced};
+  constexpr FollowPhase kPhases[] = {FollowPhase::kIdle, FollowPhase::kConnecting,
+                                     FollowPhase::kBootstrapping, FollowPhase::kStreaming,
+                                     FollowPhase::kStopped};
+  constexpr AckState kAckStates[] = {AckState::kComplete, AckState::kMissing, AckState::kDegraded};
+  text->begin("small_db_role", "1 for the role that the node has, 0 for the others.", "gauge");
+  for (const Role role : kRoles) {
+    text->sample("small_db_role", std::string(",role=\"") + role_name(role) + "\"",
+                 role == figures.role ? "1" : "0");
+  }
+  text->begin("small_db_node_info", "1; the labels say which node of which cluster it is.",
+              "gauge");
+  text->sample("small_db_node_info",
+               ",node=\"" + encode_uid(figures.node_id) + "\",cluster=\"" +
+                   encode_uid(figures.cluster_id) + "\"",
+               "1");
+  text->gauge("small_db_replication_epoch", "Epoch of the newest writer.", figures.epoch);
+  text->gauge("small_db_durable_revision", "Last revision that is durable here.",
+              figures.durable_revision);
+  text->gauge("small_db_acks_required", "Backups that a write waits for.", figures.acks_required);
+  text->begin("small_db_ack_state", "1 for how writes stand with the backups they wait for.",
+              "gauge");
+  for (const AckState state : kAckStates) {
+    text->sample("small_db_ack_state", std::string(",state=\"") + ack_state_name(state) + "\"",
+                 state == figures.ack_state ? "1" : "0");
+  }
+  text->counter("small_db_ack_timeouts_total", "Times that too few backups answered in time.",
+                figures.ack_timeouts);
+  put_followers(figures, text);
+  text->begin("small_db_follow_phase", "1 for what a backup is at, 0 for the others.", "gauge");
+  for (const FollowPhase phase : kPhases) {
+    text->sample("small_db_follow_phase",
+                 std::string(",phase=\"") + follow_phase_name(phase) + "\"",
+                 phase == figures.phase ? "1" : "0");
+  }
+  text->gauge("small_db_behind_revisions", "Revisions of the primary that a backup lacks.",
+              figures.behind_revisions);
+  text->gauge("small_db_behind_bytes", "Bytes of the primary's log that a backup lacks.",
+              figures.behind_bytes);
+  text->gauge_seconds("small_db_behind_seconds",
+                      "Age of the oldest commit of the primary that a backup lacks.",
+                      figures.behind_us);
+  text->counter("small_db_bootstraps_total", "Checkpoints that a backup began with.",
+                figures.bootstraps);
+  text->counter("small_db_reconnects_total", "Times that a backup connected again.",
+                figures.reconnects);
+}
+
 }  // namespace
 
 std::string metrics_body(std::string_view store, const StatusFigures& figures) {
@@ -165,6 +241,7 @@ std::string metrics_body(std::string_view store, const StatusFigures& figures) {
   put_log(figures, &text);
   put_checkpoints(figures, &text);
   put_processes(figures, &text);
+  put_replication(figures.replication, &text);
   return text.take();
 }
 

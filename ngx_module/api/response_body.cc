@@ -109,4 +109,16 @@ const char* state_name(StoreState state) noexcept {
   return "unknown";
 }
 
+std::string_view role_body(Role role) noexcept {
+  switch (role) {
+    case Role::kPrimary:
+      return R"({"role":"primary"})";
+    case Role::kBackup:
+      return R"({"role":"backup"})";
+    case Role::kFenced:
+      break;
+  }
+  return R"({"role":"fenced"})";
+}
+
 }  // namespace small_db

@@ -10,6 +10,7 @@
 
 #include "engine/base/bytes.h"
 #include "engine/base/status.h"
+#include "engine/replication/handshake.h"
 #include "engine/shm/region.h"
 #include "ngx_module/api/base64.h"
 #include "ngx_module/api/json_key.h"
@@ -19,8 +20,6 @@ namespace small_db {
 inline constexpr std::string_view kJsonContentType = "application/json";
 inline constexpr std::string_view kOkBody = R"({"ok":true})";
 inline constexpr std::string_view kOkDiskFullBody = R"({"ok":true,"disk_full":true})";
-inline constexpr std::string_view kPrimaryRoleBody = R"({"role":"primary"})";
-inline constexpr std::string_view kBackupRoleBody = R"({"role":"backup"})";
 
 // {"key":"…","value":"…","encoding":"base64"}. A key that is not UTF-8 stands there as base64, with
 // "key_encoding":"base64" after it.
@@ -100,9 +99,7 @@ class HealthBody {
 // "starting", "loading", "serving", "read-only", "refused", "handed-over".
 const char* state_name(StoreState state) noexcept;
 
-// {"role":"primary"} | {"role":"backup"}.
-inline std::string_view role_body(bool backup) noexcept {
-  return backup ? kBackupRoleBody : kPrimaryRoleBody;
-}
+// {"role":"primary"} | {"role":"backup"} | {"role":"fenced"}.
+std::string_view role_body(Role role) noexcept;
 
 }  // namespace small_db

@@ -91,11 +91,12 @@ StatusFigures read_status(const Region& region) {
   figures.checkpoint_bytes = figure(header.checkpoint_bytes);
   figures.checkpoint_duration_us = figure(header.checkpoint_duration_us);
   figures.checkpoint_end_ms = figure(header.checkpoint_end_ms);
+  figures.replication = read_replication(region);
   return figures;
 }
 
 std::string status_body(const StatusFigures& figures) {
-  Json body = {{"role", "primary"}, {"state", state_name(figures.state)}};
+  Json body = {{"role", role_name(figures.replication.role)}, {"state", state_name(figures.state)}};
   if (!figures.reason.empty()) body["reason"] = figures.reason;
   if (figures.state == StoreState::kLoading) {
     body["progress"] = static_cast<double>(figures.progress_permille) / 1000;
@@ -115,6 +116,7 @@ std::string status_body(const StatusFigures& figures) {
                  {"bytes", figures.log_bytes},
                  {"failures", figures.log_failures}};
   body["checkpoint"] = checkpoint_member(figures);
+  body["replication"] = replication_member(figures.replication);
   body["storage_process"] = {{"pid", figures.owner_pid}, {"owners", figures.owner_epoch}};
   body["slots"] = {{"used", figures.slots_used}, {"limit", figures.slots_limit}};
   body["pins"] = {{"held", figures.pins}};

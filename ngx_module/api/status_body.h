@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/shm/region.h"
+#include "ngx_module/api/replication_figures.h"
 
 namespace small_db {
 
@@ -44,9 +45,10 @@ struct StatusFigures {
   uint64_t checkpoint_bytes = 0;
   uint64_t checkpoint_duration_us = 0;
   uint64_t checkpoint_end_ms = 0;  // Unix time in milliseconds
+  ReplicationFigures replication;
 };
 
-// Reads the figures from the region. Any process.
+// Reads the figures from the region. Any process. May throw std::bad_alloc.
 StatusFigures read_status(const Region& region);
 
 // {"role":"primary","state":"serving","revision":7,…}. Throws std::bad_alloc.

@@ -45,6 +45,8 @@ TEST(Problem, MapsEachCodeToItsStatusAndType) {
       {Code::kUnavailable, 503, "unavailable", 1},
       {Code::kReadOnly, 503, "read-only", 1},
       {Code::kOutcomeUnknown, 503, "outcome-unknown", 1},
+      {Code::kNotPrimary, 403, "not-primary", 0},
+      {Code::kNotReplicated, 503, "not-replicated", 1},
       {Code::kConditionFailed, 412, "condition-failed", 0},
       {Code::kCorruption, 500, "corruption", 0},
       {Code::kWrongFormat, 500, "internal", 0},

@@ -104,8 +104,9 @@ TEST(HealthBody, NamesAStateOutOfRange) {
 }
 
 TEST(RoleBody, NamesTheRole) {
-  EXPECT_EQ(role_body(false), R"({"role":"primary"})");
-  EXPECT_EQ(role_body(true), R"({"role":"backup"})");
+  EXPECT_EQ(role_body(Role::kPrimary), R"({"role":"primary"})");
+  EXPECT_EQ(role_body(Role::kBackup), R"({"role":"backup"})");
+  EXPECT_EQ(role_body(Role::kFenced), R"({"role":"fenced"})");
 }
 
 TEST(TextItemBody, ShowsTheValueAsText) {

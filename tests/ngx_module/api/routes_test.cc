@@ -8,8 +8,10 @@ namespace small_db {
 namespace {
 
 constexpr Route kAll[] = {
-    Route::kHealth,   Route::kItem, Route::kCollection, Route::kTransaction, Route::kCheckpoint,
-    Route::kSnapshot, Route::kRole, Route::kStatus,     Route::kMetrics,     Route::kOpenApi};
+    Route::kHealth,         Route::kItem,     Route::kCollection,     Route::kTransaction,
+    Route::kCheckpoint,     Route::kSnapshot, Route::kRole,           Route::kStatus,
+    Route::kMetrics,        Route::kOpenApi,  Route::kReplicationLog, Route::kReplicationCheckpoint,
+    Route::kReplicationAck, Route::kPromote};
 
 constexpr std::pair<Method, const char*> kMethodNames[] = {{Method::kGet, "GET"},
                                                            {Method::kPut, "PUT"},
@@ -49,7 +51,8 @@ TEST(Routes, TakeWithOptionsWhatAnyMethodTakes) {
 TEST(Routes, AreFoundByTheirNames) {
   const std::string names(route_names());
   for (const char* name :
-       {"txn", "health", "role", "status", "metrics", "snapshot", "checkpoint", "openapi.json"}) {
+       {"txn", "health", "role", "status", "metrics", "snapshot", "checkpoint", "openapi.json",
+        "promote", "replication/log", "replication/checkpoint", "replication/ack"}) {
     EXPECT_TRUE(route_named(name)) << name;
     EXPECT_NE(names.find(name), std::string::npos);
   }
