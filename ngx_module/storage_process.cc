@@ -15,6 +15,7 @@
 #include "engine/store/storage_worker.h"
 #include "ngx_module/bells.h"
 #include "ngx_module/event_log.h"
+#include "ngx_module/http_upstream.h"
 
 namespace small_db {
 namespace {
@@ -26,18 +27,35 @@ constexpr ngx_msec_t kTryAgainMs = 1000;
 constexpr std::chrono::seconds kWorkersWait{2};
 using Deadline = std::chrono::steady_clock::time_point;
 
+StoreOptions options_of(const StoreConf& store) {
+  StoreOptions options = store.options;
+  const ReplicationSettings& settings = store.replication;
+  options.replication.primary_name = settings.backup_of ? settings.backup_of->name : "";
+  options.replication.acks_required = settings.ack_count;
+  options.replication.ack_timeout_us = uint64_t{settings.ack_timeout_ms} * 1000;
+  options.replication.degrade = settings.on_ack_timeout == OnAckTimeout::kDegrade;
+  options.replication.kept_log_bytes = settings.log_bytes;
+  return options;
+}
+
+HttpUpstreamFactory* upstreams_of(const ReplicationSettings& settings) {
+  return settings.backup_of ? new HttpUpstreamFactory(*settings.backup_of) : nullptr;
+}
+
 // One store's threads and what they use.
 struct RunningStorage {
   explicit RunningStorage(const StoreConf& store)
       : region(store.region),
         configuration(store.configuration),
         log(new NginxEventLog(ngx_cycle->log, text_of(store.name))),
-        worker(store.region, std::string(text_of(store.dir)), store.options, worker_bells(), *log) {
-  }
+        upstreams(upstreams_of(store.replication)),
+        worker(store.region, std::string(text_of(store.dir)), options_of(store), worker_bells(),
+               *log, upstreams) {}
   Region region;
   const uint32_t configuration;  // that this process runs under
   // Never freed: a thread that waits in the kernel for the directory's lock outlives its worker.
   NginxEventLog* log;
+  HttpUpstreamFactory* upstreams;  // nor this; nullptr: this store follows no primary
   StorageWorker worker;
 };
 

@@ -34,7 +34,7 @@ void Committer::stop_waiting() noexcept {
 // True when the revision may be seen and answered. False: the wait was stopped.
 bool Committer::await_acks(uint64_t revision) {
   if (left_a_batch_) return false;
-  if (options_.acks_required == 0 || !is_primary_) return true;
+  if (options_.acks_required == 0 || !is_primary_ || revision == 0) return true;
   left_a_batch_ = !wait_for_acks(revision);
   return !left_a_batch_;
 }

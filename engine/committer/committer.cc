@@ -41,7 +41,7 @@ void Committer::open(Batch& batch) {
 Committer::Drained Committer::drain(Batch& batch) {
   // A batch without a commit leaves the table as it was: opening it again takes back memory that
   // came free since.
-  if (!batch_is_open_ || (!batch.has_work() && intake_.ready())) open(batch);
+  if (!batch_is_open_ || (!batch.has_work() && ready())) open(batch);
   tell_time();
   if (is_primary_) {
     if (!std::exchange(removal_yields_, false)) remove_expired(batch);
@@ -91,13 +91,23 @@ Status Committer::finish(Batch& batch) {
     // in the log.
     if (status.is_ok() && !await_acks(batch.last_revision)) return Status::ok();
     if (status.is_ok()) publish(batch, before);
-  } else if (!await_acks(durable_revision_)) {
+  } else if (!await_acks(last_answered(batch))) {
     return Status::ok();
   }
   if (!status.is_ok()) revoke_commits(batch, Code::kOutcomeUnknown);
   complete(batch);
   if (batch.settles_known) floor_.reset();
   return status;
+}
+
+// The last revision that the batch says is durable: what the log held before this owner came.
+uint64_t Committer::last_answered(const Batch& batch) {
+  uint64_t last = 0;
+  for (const Answer& answer : batch.answers) {
+    if (answer.completion.code != static_cast<uint32_t>(Code::kOk)) continue;
+    last = std::max(last, answer.completion.revision);
+  }
+  return last;
 }
 
 // What the batch was to commit gets another answer.

@@ -167,7 +167,8 @@ class Committer {
   // Commit thread: forgets the unfinished streams of processes that are gone.
   void drop_orphaned_streams();
 
-  bool ready() { return intake_.ready(); }
+  // True when a drain would find something.
+  bool ready() { return intake_.ready() || (!is_primary_ && !replicated_.empty()); }
 
   // Commit thread, nothing open: when records that have expired want to be removed, Unix time in
   // milliseconds; UINT64_MAX while none is to expire.
@@ -258,6 +259,7 @@ class Committer {
   void abort_stream(const Request& request, Batch& batch);
   void drop_stream(Streams::iterator stream);
 
+  static uint64_t last_answered(const Batch& batch);
   static void revoke_commits(Batch& batch, Code code);
   Status write_mark();
   Status append(Batch& batch);

@@ -3,33 +3,13 @@
 #include <algorithm>
 #include <random>
 
-#include "engine/record/record.h"
+#include "engine/shm/doorbell.h"
 
 namespace small_db {
 namespace {
 
 constexpr int kOk = 200;
 constexpr int kPartial = 206;
-
-// The records must be what the header says: the commit thread takes them as they are.
-Status check_records(const StreamMessage& message) {
-  Bytes rest = message.body;
-  uint64_t revision = message.first_revision;
-  uint32_t records = 0;
-  while (!rest.empty()) {
-    const Result<DecodedRecord> record = decode_record(rest);
-    if (!record.is_ok()) return record.status();
-    const uint64_t own = record.value().view.revision;
-    if (own < revision || own >= message.first_revision + message.requests) {
-      return {Code::kCorruption, "replication: revision of a record"};
-    }
-    revision = own;
-    ++records;
-    rest = rest.subspan(record.value().bytes);
-  }
-  return records == message.records ? Status::ok()
-                                    : Status(Code::kCorruption, "replication: count of records");
-}
 
 }  // namespace
 
@@ -140,8 +120,6 @@ bool Follower::handle(const StreamMessage& message) {
 }
 
 bool Follower::take_frame(const StreamMessage& message) {
-  failure_ = check_records(message);
-  if (!failure_.is_ok()) return false;
   ReplicationState& state = region_.replication();
   const uint64_t visible = region_.header().revision.load(std::memory_order_relaxed);
   if (visible + 1 >= message.first_revision) {
@@ -154,7 +132,9 @@ bool Follower::take_frame(const StreamMessage& message) {
   frame.records = message.records;
   frame.time_ms = message.time_ms;
   frame.body.assign(message.body.begin(), message.body.end());
-  return frames_.push(std::move(frame));
+  if (!frames_.push(std::move(frame))) return false;
+  ring_doorbell(region_);
+  return true;
 }
 
 Follower::Next Follower::fetch_checkpoint(bool diverged) {

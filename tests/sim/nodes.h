@@ -1,0 +1,74 @@
+// Nodes of a cluster in one process: each has its storage worker's real threads on a real
+// directory; what would go over HTTP goes through memory, with a switch that cuts it.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "engine/client/client.h"
+#include "engine/replication/upstream.h"
+#include "engine/store/storage_worker.h"
+#include "tests/sim/stepped_store.h"
+
+namespace small_db::testing {
+
+// Waits for a condition that other threads bring about. False at the deadline.
+bool eventually(const std::function<bool()>& condition);
+
+class Node {
+ public:
+  explicit Node(std::string name, uint32_t region_id);
+  ~Node();
+
+  // What the store's directives would say. Before start().
+  StoreOptions options;
+  void follow(Node* primary) { primary_ = primary; }
+  void start();
+  void stop();
+  // As after kill -9: the region is new.
+  void restart();
+
+  // False: nobody reaches this node, and what is connected breaks.
+  void set_reachable(bool reachable) { reachable_.store(reachable); }
+  bool is_reachable() const { return reachable_.load(); }
+
+  Region region() const { return region_.region(); }
+  const std::string& name() const { return name_; }
+  const std::string& path() const { return path_; }
+  Role role() const;
+  uint64_t revision() const { return region().header().revision.load(); }
+  uint64_t epoch() const { return region().replication().epoch.load(); }
+  bool serves() const;
+  std::string log();
+
+  // Through a client of this node.
+  WriteOutcome put(std::string_view key, std::string_view value);
+  WriteOutcome checkpoint();
+  WriteOutcome promote();
+  std::optional<std::string> get(std::string_view key);
+  // Every key with its value, in order.
+  std::string content();
+
+ private:
+  class Bells;
+  class Lines;
+  class Factory;
+  WriteOutcome outcome(uint64_t cookie, const Status& submitted);
+
+  const std::string name_;
+  std::string path_;
+  TestRegion region_;
+  Node* primary_ = nullptr;
+  std::atomic<bool> reachable_{true};
+  std::unique_ptr<Bells> bells_;
+  std::unique_ptr<Lines> lines_;
+  std::unique_ptr<Factory> factory_;
+  std::unique_ptr<StorageWorker> worker_;
+  std::unique_ptr<Client> client_;
+  uint64_t next_cookie_ = 1;
+};
+
+}  // namespace small_db::testing
