@@ -61,7 +61,8 @@ TEST(OpenApiDocument, IsServed) {
   EXPECT_EQ(client.send({.method = "HEAD", .target = "/v1/openapi.json"}).header("Content-Length"),
             std::to_string(response.body.size()));
   for (const char* resource : {"kv", "kv/k", "txn", "health", "role", "status", "metrics",
-                               "checkpoint", "snapshot", "openapi.json"}) {
+                               "checkpoint", "snapshot", "openapi.json", "promote",
+                               "replication/log", "replication/checkpoint", "replication/ack"}) {
     EXPECT_EQ(client.send({.method = "OPTIONS", .target = std::string("/v1/") + resource}).status,
               204);
   }

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "engine/record/record.h"
+#include "tests/nginx/seen_responses.h"
 
 namespace small_db::testing {
 
@@ -47,7 +48,7 @@ struct LogFollower::Handle {
 };
 
 LogFollower::LogFollower(int port, const std::string& target, bool http2)
-    : handle_(std::make_unique<Handle>()) {
+    : handle_(std::make_unique<Handle>()), target_(target) {
   CURL* easy = handle_->easy;
   const std::string url = "http://127.0.0.1:" + std::to_string(port) + target;
   curl_easy_setopt(easy, CURLOPT_URL, url.c_str());
@@ -66,7 +67,15 @@ LogFollower::LogFollower(int port, const std::string& target, bool http2)
   curl_multi_perform(handle_->multi, &running);
 }
 
-LogFollower::~LogFollower() { EXPECT_EQ(error, ""); }
+LogFollower::~LogFollower() {
+  EXPECT_EQ(error, "");
+  const char* type = nullptr;
+  curl_easy_getinfo(handle_->easy, CURLINFO_CONTENT_TYPE, &type);
+  HttpResponse response;
+  response.status = status();
+  response.headers = {std::string("Content-Type: ") + (type == nullptr ? "" : type)};
+  if (response.status != 0) note_response({.target = target_}, response);
+}
 
 long LogFollower::status() const {
   long status = 0;

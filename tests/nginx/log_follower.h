@@ -62,6 +62,7 @@ class LogFollower {
   void take(std::string_view bytes);
   void take(const StreamMessage& message);
   std::unique_ptr<Handle> handle_;
+  const std::string target_;
   StreamParser parser_;
   bool ended_ = false;
 };

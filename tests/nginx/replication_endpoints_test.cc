@@ -48,6 +48,28 @@ class Replication : public ::testing::Test {
   Json status() { return Json::parse(client_->get("/v1/status").body); }
   uint64_t revision() { return status()["revision"].get<uint64_t>(); }
 
+  void expect_no_writes() {
+    const struct {
+      const char* method;
+      const char* target;
+      const char* body;
+    } writes[] = {
+        {"PUT", "/v1/kv/k?raw", "v"},
+        {"DELETE", "/v1/kv/k1", ""},
+        {"PATCH", "/v1/kv/k1", R"({"ttl":1})"},
+        {"POST", "/v1/kv/n?incr=1", ""},
+        {"POST", "/v1/kv", R"({"key":"k","value":""})"},
+        {"PUT", "/v1/kv?prefix=p/&replace=true", R"({"key":"p/k","value":""})"},
+        {"DELETE", "/v1/kv?prefix=k", ""},
+        {"POST", "/v1/txn", R"({"then":[{"op":"delete","key":"k1"}]})"},
+    };
+    for (const auto& write : writes) {
+      expect_problem(
+          client_->send({.method = write.method, .target = write.target, .body = write.body}), 403,
+          "not-primary", "fenced");
+    }
+  }
+
   std::unique_ptr<NginxServer> server_;
   std::unique_ptr<HttpClient> client_;
   NodeHeaders node_;
@@ -70,6 +92,7 @@ TEST_F(Replication, EveryAnswerSaysWhichNodeItComesFrom) {
   const std::string follower = std::string("node=") + kFollowerId;
   const HttpResponse answers[] = {
       client_->get("/v1/replication/checkpoint?" + follower),
+      client_->send({.method = "HEAD", .target = "/v1/replication/checkpoint?" + follower}),
       client_->send({.method = "HEAD", .target = target(0)}),
       post_ack(follower + "&epoch=1&received=0&flushed=0&applied=0"),
       client_->send({.method = "POST", .target = "/v1/promote", .body = ""}),
@@ -164,6 +187,7 @@ TEST_F(Replication, WhoHasNoClusterOrIsTooFarBehindIsToldToBeginWithACheckpoint)
   fresh.cluster = kNoUid;
   const HttpResponse first = client_->get(log_target(fresh, 0));
   expect_problem(first, 410, "bootstrap-needed", "no cluster");
+  EXPECT_EQ(client_->send({.method = "HEAD", .target = log_target(fresh, 0)}).status, 410);
   EXPECT_EQ(node_headers(first).cluster, node_.cluster);
   for (int i = 0; i < 3; ++i) {
     put_range(0, 10);
@@ -214,6 +238,7 @@ TEST_F(Replication, ParametersAreChecked) {
   };
   for (const std::string& each : bad) {
     expect_problem(client_->get(each), 400, "invalid-query");
+    EXPECT_EQ(client_->send({.method = "HEAD", .target = each}).status, 400);
   }
   const std::string node = std::string("node=") + kFollowerId;
   for (const std::string& each :
@@ -280,10 +305,14 @@ TEST_F(Replication, AReportOfAHigherEpochFencesThePrimary) {
   EXPECT_EQ(node_headers(fenced).role, "fenced");
   EXPECT_FALSE(follower->read_until([] { return false; }));
   EXPECT_TRUE(follower->has_ended());
-  expect_problem(client_->put("/v1/kv/k?raw", "v"), 403, "not-primary", "fenced");
+  expect_no_writes();
   EXPECT_EQ(client_->get("/v1/kv/k1?raw").body, "value");
   EXPECT_EQ(client_->get("/v1/role").body, R"({"role":"fenced"})");
   expect_problem(client_->get(target(0)), 409, "not-primary");
+  EXPECT_EQ(client_->send({.method = "HEAD", .target = target(0)}).status, 409);
+  const std::string checkpoint = "/v1/replication/checkpoint?" + node;
+  expect_problem(client_->get(checkpoint), 409, "not-primary");
+  EXPECT_EQ(client_->send({.method = "HEAD", .target = checkpoint}).status, 409);
   server_->stop();
   server_->start();
   client_ = std::make_unique<HttpClient>(server_->port());
@@ -328,6 +357,34 @@ TEST_F(Replication, ManyFollowAtTheSameTimeAndOneMoreIsRefused) {
     EXPECT_EQ(follower->records.size(), 50u);
   }
   expect_problem(client_->get(target(0, follower_id(16))), 503, "overloaded", "followers");
+}
+
+TEST_F(Replication, ARefusedStoreServesNoFollower) {
+  start();
+  put(1);
+  ASSERT_EQ(client_->get(std::string("/v1/replication/checkpoint?node=") + kFollowerId).status,
+            200);
+  expect_problem(client_->get(std::string("/v1/replication/checkpoint?node=") + kFollowerId + "&x"),
+                 400, "invalid-query");
+  const HttpResponse beyond =
+      client_->send({.target = std::string("/v1/replication/checkpoint?node=") + kFollowerId,
+                     .headers = {"Range: bytes=100000000-"}});
+  expect_problem(beyond, 416, "range-not-satisfiable");
+  server_->stop();
+  write_file(server_->data_directory() + "/version", "no number");
+  server_->start(Until::kListening);
+  client_ = std::make_unique<HttpClient>(server_->port());
+  while (client_->get("/v1/health").body.find("refused") == std::string::npos) {
+    ASSERT_EQ(client_->get("/v1/health").status, 503);
+  }
+  const std::string node = std::string("node=") + kFollowerId;
+  for (const std::string& each : {target(0), "/v1/replication/checkpoint?" + node}) {
+    expect_problem(client_->get(each), 503, "unavailable", "refused");
+    EXPECT_EQ(client_->send({.method = "HEAD", .target = each}).status, 503);
+  }
+  expect_problem(post_ack(node + "&epoch=1&received=0&flushed=0&applied=0"), 503, "unavailable");
+  expect_problem(client_->send({.method = "POST", .target = "/v1/promote", .body = ""}), 503,
+                 "unavailable");
 }
 
 uint64_t resident_bytes(pid_t pid) {

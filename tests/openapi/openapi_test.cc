@@ -105,11 +105,20 @@ TEST_F(SeenAnswers, AreAllThatIsDocumented) {
 
 TEST(OpenApi, DocumentsEveryMethodOfEveryResource) {
   const std::pair<const char*, Route> resources[] = {
-      {"/kv/{key}", Route::kItem},        {"/kv", Route::kCollection},
-      {"/txn", Route::kTransaction},      {"/checkpoint", Route::kCheckpoint},
-      {"/snapshot", Route::kSnapshot},    {"/role", Route::kRole},
-      {"/status", Route::kStatus},        {"/metrics", Route::kMetrics},
-      {"/openapi.json", Route::kOpenApi}, {"/health", Route::kHealth}};
+      {"/kv/{key}", Route::kItem},
+      {"/kv", Route::kCollection},
+      {"/txn", Route::kTransaction},
+      {"/checkpoint", Route::kCheckpoint},
+      {"/snapshot", Route::kSnapshot},
+      {"/role", Route::kRole},
+      {"/status", Route::kStatus},
+      {"/metrics", Route::kMetrics},
+      {"/openapi.json", Route::kOpenApi},
+      {"/health", Route::kHealth},
+      {"/replication/log", Route::kReplicationLog},
+      {"/replication/checkpoint", Route::kReplicationCheckpoint},
+      {"/replication/ack", Route::kReplicationAck},
+      {"/promote", Route::kPromote}};
   EXPECT_EQ(document()["paths"].size(), std::size(resources));
   for (const auto& [path, route] : resources) {
     std::set<std::string> documented;
