@@ -72,6 +72,7 @@ class LogStream {
   void start() noexcept {
     r_->read_event_handler = ngx_http_test_reading;
     r_->write_event_handler = write_handler;
+    note_follower();
     arm_timer();
     wake();
   }

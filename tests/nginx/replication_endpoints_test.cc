@@ -292,6 +292,21 @@ TEST_F(Replication, TheCheckpointIsMadeWhenThereIsNoneAndCanBeGoneOnWith) {
   ASSERT_TRUE(follower->read_to(revision()));
 }
 
+// A log that a follower still has to read is kept for it.
+TEST_F(Replication, TheLogBehindADownloadedCheckpointIsKept) {
+  start({.store_lines = "checkpoint off;\nkeep_generations 1;\n"});
+  put_range(0, 10);
+  const HttpResponse whole =
+      client_->get(std::string("/v1/replication/checkpoint?node=") + kFollowerId);
+  ASSERT_EQ(whole.header("Small-Db-Generation"), "1");
+  for (int i = 0; i < 3; ++i) {
+    put_range(0, 10);
+    ASSERT_EQ(post_checkpoint().status, 200);
+  }
+  const auto follower = follow(10);
+  ASSERT_TRUE(follower->read_to(40)) << follower->status();
+}
+
 TEST_F(Replication, AReportOfAHigherEpochFencesThePrimary) {
   start();
   put(1);
