@@ -71,6 +71,10 @@ Status Client::check_writable(Bytes key) const noexcept {
 
 Status Client::checkpoint(uint64_t cookie) {
   SMALL_DB_RETURN_IF_ERROR(check_serving());
+  if (region_.replication().role.load(std::memory_order_relaxed) ==
+      static_cast<uint32_t>(Role::kBackup)) {
+    return {Code::kNotPrimary, "client: checkpoint"};
+  }
   if (producer_.reserve(0) == nullptr) return {Code::kOverloaded, "client: ring"};
   submit(SubmissionKind::kCheckpoint, cookie);
   return Status::ok();

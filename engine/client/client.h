@@ -60,7 +60,8 @@ class Client {
   Status write(uint64_t cookie, Bytes set);
 
   // Asks for a checkpoint; its outcome comes when the new generation is durable. A store that is
-  // read-only takes it, and serves writes again when it succeeds. Errors: as put.
+  // read-only takes it, and serves writes again when it succeeds. Errors: as put; a backup makes
+  // its own when its log has grown long.
   Status checkpoint(uint64_t cookie);
 
   // Asks for this node to become the primary; its outcome comes when the new epoch, which is the

@@ -46,11 +46,11 @@ const char* verdict_name(Verdict verdict) noexcept {
 
 Judgement judge(const NodeIdentity& node, uint64_t revision, uint64_t oldest_revision,
                 const Hello& hello) noexcept {
-  if (hello.cluster_id != node.cluster_id) {
-    return {hello.cluster_id == Uid{} ? Verdict::kBootstrap : Verdict::kOtherCluster, 0};
-  }
+  const bool is_blank = hello.cluster_id == Uid{};
+  if (!is_blank && hello.cluster_id != node.cluster_id) return {Verdict::kOtherCluster, 0};
   if (node.role != Role::kPrimary) return {Verdict::kNotPrimary, 0};
   if (hello.epoch > node.epoch) return {Verdict::kFenced, 0};
+  if (is_blank) return {Verdict::kBootstrap, 0};
   const bool holds_nothing = hello.revision == 0 && hello.term_id == Uid{};
   if (!holds_nothing) {
     const Term* term = term_of(node.terms, hello.revision);

@@ -247,10 +247,35 @@ Status Checkpointer::remove_old() {
     if (generation < oldest)
       SMALL_DB_RETURN_IF_ERROR(directory_.remove(checkpoint_file_name(generation)));
   }
+  const uint64_t oldest_log = oldest_needed_log(logs, oldest);
   for (const uint64_t generation : logs) {
-    if (generation < oldest) SMALL_DB_RETURN_IF_ERROR(directory_.remove(log_file_name(generation)));
+    if (generation >= oldest_log) break;
+    SMALL_DB_RETURN_IF_ERROR(directory_.remove(log_file_name(generation)));
   }
   return directory_.sync();
+}
+
+// Below `oldest`, which this node needs itself, those that followers still have to read: as many
+// as may be kept for them.
+uint64_t Checkpointer::oldest_needed_log(const std::vector<uint64_t>& logs, uint64_t oldest) {
+  uint64_t wanted = oldest;
+  for (const FollowerState& follower : region_.replication().followers) {
+    if (follower.node.load(std::memory_order_acquire) == 0) continue;
+    wanted = std::min(wanted, follower.log_generation.load(std::memory_order_relaxed));
+  }
+  uint64_t bytes = 0;
+  for (auto log = logs.rbegin(); log != logs.rend(); ++log) {
+    if (*log >= oldest) continue;
+    if (*log < wanted) break;
+    const Result<std::unique_ptr<File>> file =
+        directory_.open(log_file_name(*log), OpenMode::kRead);
+    const Result<uint64_t> size = file.is_ok() ? file.value()->size() : file.status();
+    if (!size.is_ok()) break;
+    bytes += size.value();
+    if (bytes > options_.replication.kept_log_bytes) break;
+    oldest = *log;
+  }
+  return oldest;
 }
 
 // What region and log say about a checkpoint that is in force.

@@ -28,6 +28,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "engine/checkpoint/writer.h"
 #include "engine/platform/clock.h"
@@ -92,6 +93,7 @@ class Checkpointer {
   Status walk(bool* done);
   Status verify(bool* done);
   Status remove_old();
+  uint64_t oldest_needed_log(const std::vector<uint64_t>& logs, uint64_t oldest);
   void report();
   void end(const Status& status);
   Status run_phase();

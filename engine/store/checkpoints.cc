@@ -6,6 +6,12 @@
 #include "engine/store/store.h"
 
 namespace small_db {
+namespace {
+
+// A backup makes a checkpoint when its log is so many times as long as a primary's would be.
+constexpr uint64_t kBackupLogFactor = 16;
+
+}  // namespace
 
 std::shared_ptr<LogWriter> Store::shared_log() const {
   const std::lock_guard<std::mutex> guard(log_mutex_);
@@ -94,6 +100,11 @@ bool Store::checkpoint_is_due() const {
   const uint64_t new_operations =
       operations - checkpointed_operations_.load(std::memory_order_relaxed);
   const uint64_t new_bytes = log_bytes - checkpointed_log_bytes_.load(std::memory_order_relaxed);
+  // A backup's processor is for its primary's log; but no log may grow for ever.
+  if (role() == Role::kBackup) {
+    return options_.checkpoint_log_bytes != 0 &&
+           new_bytes >= kBackupLogFactor * options_.checkpoint_log_bytes;
+  }
   return new_operations != 0 &&
          ((options_.checkpoint_log_bytes != 0 && new_bytes >= options_.checkpoint_log_bytes) ||
           (options_.checkpoint_updates != 0 && new_operations >= options_.checkpoint_updates) ||
@@ -103,7 +114,9 @@ bool Store::checkpoint_is_due() const {
 uint64_t Store::next_checkpoint_us() const {
   const bool changed = region_.header().operations.load(std::memory_order_relaxed) !=
                        checkpointed_operations_.load(std::memory_order_relaxed);
-  if (!changed || options_.checkpoint_interval_us == 0) return UINT64_MAX;
+  if (!changed || options_.checkpoint_interval_us == 0 || role() == Role::kBackup) {
+    return UINT64_MAX;
+  }
   return checkpointed_us_.load(std::memory_order_relaxed) + options_.checkpoint_interval_us;
 }
 

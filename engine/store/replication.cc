@@ -212,6 +212,8 @@ Code Store::promote() {
   }
   region_.replication().heard_epoch.store(history_.epoch(), std::memory_order_relaxed);
   set_role(Role::kPrimary);
+  // Followers learn of terms by the newest few: a bootstrap must begin in one of them.
+  request_checkpoint();
   tell(Severity::kNotice, "promoted: primary in epoch " + std::to_string(history_.epoch()) +
                               " from revision " + std::to_string(after + 1) + " on");
   return Code::kOk;

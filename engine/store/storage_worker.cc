@@ -18,13 +18,13 @@
 #include "engine/shm/doorbell.h"
 #include "engine/shm/slot.h"
 #include "engine/store/fault_guard.h"
+#include "engine/store/storage_threads.h"
 #include "engine/store/store.h"
 
 namespace small_db {
 namespace {
 
 constexpr std::chrono::seconds kDiskFullRetry{1};
-constexpr std::chrono::seconds kAckEvery{1};
 
 // A tenth of the processor's time where it is short; all that nobody else wants.
 constexpr int kCheckpointNice = 10;
@@ -59,95 +59,10 @@ class BlockedSignals {
 
 }  // namespace
 
-// The three threads and what they share. The commit thread keeps it alive: one that waits in the
-// kernel for the directory's lock can't be joined, and may outlive its StorageWorker.
-struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Threads> {
-  Threads(Region region, std::string directory, const StoreOptions& options, WorkerBells& bells,
-          EventLog& log, UpstreamFactory* upstreams)
-      : region_(region),
-        path_(std::move(directory)),
-        options_(with_read_ahead(options)),
-        bells_(bells),
-        log_(log),
-        upstreams_(upstreams) {}
-
-  void start();
-  void stop(Ending ending);
-
- private:
-  // starting ──▶ waiting ──▶ owning: the commit thread waits for the lock; it has the lock
-  //                 └──────▶ stopped: stop() came first
-  enum class Phase : uint8_t { kStarting, kWaiting, kOwning, kStopped };
-
-  bool change_phase(Phase from, Phase to);
-  void run_commit();
-  void own();
-  bool own_once();
-  void commit_until_stopped();
-  void dispatch();
-  void sleep(Committer::Drained drained);
-  void wait_for_sync();
-  void run_sync();
-  void run_prepare();
-  void run_checkpoints();
-  void run_receiver();
-  void run_acknowledger();
-  bool install();
-  void switch_log();
-  void after_finish();
-  void notify_replication();
-  void wake_checkpoints();
-  void rest_from_checkpoint(std::unique_lock<std::mutex>& lock, uint64_t step_us);
-  void end_helpers();
-  void refuse(const Status& status);
-  void wake_clients();
-  bool must_let_go();
-  bool successor_waits();
-  void withdraw_wish(uint32_t pid);
-  bool sync_is_idle() const { return !sync_busy_.load(std::memory_order_acquire); }
-
-  Region region_;
-  const std::string path_;
-  const StoreOptions options_;
-  WorkerBells& bells_;
-  EventLog& log_;
-  UpstreamFactory* const upstreams_;
-
-  std::atomic<bool> stopping_{false};
-  std::atomic<bool> for_good_{false};  // read by the commit thread after stopping_
-  std::thread commit_;
-
-  std::unique_ptr<PosixDirectory> directory_;
-  std::unique_ptr<Store> store_;
-  std::thread sync_;
-  std::thread prepare_;
-  std::thread checkpoint_;
-  std::thread receiver_;
-  std::thread acknowledger_;
-  std::unique_ptr<Upstream> log_upstream_;  // the receiver's
-  std::unique_ptr<Upstream> ack_upstream_;  // the acknowledger's
-
-  // The hand-over to the sync thread and back.
-  std::mutex mutex_;
-  std::condition_variable work_;              // for the sync thread: batch_, ending_
-  std::condition_variable done_;              // for the others: sync_busy_, phase_
-  std::condition_variable prepare_work_;      // for the preparer: wants_preparation, ending_
-  std::condition_variable replication_work_;  // for receiver and acknowledger: role, ending_
-  std::optional<Bootstrap> bootstrap_;        // guarded by mutex_: waits to be put in force
-  std::atomic<bool> wants_install_{false};    // bootstrap_ is there
-  std::condition_variable checkpoint_work_;   // for the checkpoint thread: requests, log, ending_
-  Phase phase_ = Phase::kStarting;            // guarded by mutex_
-  Batch* batch_ = nullptr;                    // guarded by mutex_
-  bool ending_ = false;                       // guarded by mutex_
-  std::atomic<bool> sync_busy_{false};  // set by the commit thread, cleared by the sync thread
-  // By the checkpoint thread: nothing has changed since the last checkpoint.
-  std::atomic<bool> checkpoint_waits_forever_{false};
-};
-
 StorageWorker::StorageWorker(Region region, std::string directory, const StoreOptions& options,
                              WorkerBells& bells, EventLog& log, UpstreamFactory* upstreams)
-    : threads_(std::make_shared<Threads>(region, std::move(directory), options, bells, log,
-                                         upstreams)) {}
+    : threads_(std::make_shared<Threads>(region, std::move(directory), with_read_ahead(options),
+                                         bells, log, upstreams)) {}
 
 StorageWorker::~StorageWorker() { stop(); }
 
@@ -237,44 +152,13 @@ bool StorageWorker::Threads::own_once() {
   sync_ = std::thread([this] { run_sync(); });
   prepare_ = std::thread([this] { run_prepare(); });
   checkpoint_ = std::thread([this] { run_checkpoints(); });
-  if (upstreams_ != nullptr) {
-    log_upstream_ = upstreams_->make();
-    ack_upstream_ = upstreams_->make();
-    receiver_ = std::thread([this] { run_receiver(); });
-    acknowledger_ = std::thread([this] { run_acknowledger(); });
-  }
+  if (upstreams_ != nullptr) start_replication();
   commit_until_stopped();
   end_helpers();
   store_->abandon_checkpoint();
   store_->let_go();
   if (must_let_go()) return false;
   return wants_install_.load(std::memory_order_acquire) ? install() : true;
-}
-
-// Puts the primary's checkpoint in force, between two lives of the store. What fails leaves the
-// state that was there.
-bool StorageWorker::Threads::install() {
-  const Bootstrap bootstrap = *std::exchange(bootstrap_, std::nullopt);
-  wants_install_.store(false, std::memory_order_relaxed);
-  if (store_->role() != Role::kBackup) return true;
-  std::string saved_as;
-  const Status status =
-      install_bootstrap(*directory_, bootstrap, system_clock().wall_ms(), &saved_as);
-  if (!saved_as.empty()) {
-    log_.write(Severity::kError,
-               "this node held writes after revision " + std::to_string(bootstrap.common_revision) +
-                   " that its primary does not have; they are saved in " + saved_as);
-  }
-  if (!status.is_ok()) {
-    log_.write(Severity::kError,
-               "the primary's checkpoint can't be put in force: " + status.text());
-    return true;
-  }
-  region_.replication().bootstraps.fetch_add(1, std::memory_order_relaxed);
-  log_.write(Severity::kNotice, "took the primary's checkpoint");
-  region_.header().distrust.store(1,
-                                  std::memory_order_release);  // what is in memory is the old state
-  return true;
 }
 
 void StorageWorker::Threads::wake_clients() {
@@ -383,12 +267,6 @@ void StorageWorker::Threads::after_finish() {
   notify_replication();  // there is something to acknowledge
 }
 
-void StorageWorker::Threads::notify_replication() {
-  if (upstreams_ == nullptr) return;
-  const std::lock_guard<std::mutex> guard(mutex_);
-  replication_work_.notify_all();
-}
-
 // After a commit, in the thread that made it, and when a checkpoint was asked for: one may be due,
 // or the interval begins to run because something has changed.
 void StorageWorker::Threads::wake_checkpoints() {
@@ -491,51 +369,6 @@ void StorageWorker::Threads::run_prepare() {
   }
 }
 
-// While this node is a backup; else it waits for that.
-void StorageWorker::Threads::run_receiver() {
-  Follower follower(region_, *directory_, system_clock(), log_, *log_upstream_,
-                    store_->replicated(), *store_);
-  std::unique_lock<std::mutex> lock(mutex_);
-  while (!ending_ && !wants_install_.load(std::memory_order_relaxed)) {
-    if (store_->role() != Role::kBackup) {
-      replication_work_.wait(lock, [&] { return ending_ || store_->role() == Role::kBackup; });
-      continue;
-    }
-    lock.unlock();
-    store_->replicated().open();
-    const Follower::Next next = follower.follow();
-    lock.lock();
-    if (next == Follower::Next::kInstall) {
-      bootstrap_ = follower.bootstrap();
-      wants_install_.store(true, std::memory_order_release);
-      ring_doorbell(region_);
-    } else if (next == Follower::Next::kLater) {
-      replication_work_.wait_for(lock, std::chrono::microseconds(follower.pause_us()),
-                                 [&] { return ending_; });
-    }
-  }
-}
-
-// Tells the primary what is on disk here: at once when that grew, and now and then that this node
-// lives. One that was promoted tells the primary that it set aside.
-void StorageWorker::Threads::run_acknowledger() {
-  FollowerProgress told;
-  std::unique_lock<std::mutex> lock(mutex_);
-  while (!ending_) {
-    const bool failed = told.flushed == 0;  // it is tried again after a while
-    const auto news = [&] {
-      return ending_ ||
-             (!failed && store_->is_following() && store_->progress().flushed != told.flushed);
-    };
-    replication_work_.wait_for(lock, kAckEvery, news);
-    if (ending_) return;
-    if (!store_->is_following() && !store_->has_set_aside()) continue;
-    lock.unlock();
-    told = store_->acknowledge(*ack_upstream_);
-    lock.lock();
-  }
-}
-
 void StorageWorker::Threads::end_helpers() {
   {
     const std::lock_guard<std::mutex> guard(mutex_);
@@ -545,13 +378,7 @@ void StorageWorker::Threads::end_helpers() {
     checkpoint_work_.notify_one();
     replication_work_.notify_all();
   }
-  if (upstreams_ != nullptr) {
-    log_upstream_->interrupt();
-    ack_upstream_->interrupt();
-    store_->replicated().close();
-    receiver_.join();
-    acknowledger_.join();
-  }
+  if (upstreams_ != nullptr) end_replication();
   sync_.join();
   prepare_.join();
   checkpoint_.join();

@@ -43,6 +43,11 @@ Batch& Store::seal() {
 void Store::finish(Batch& batch) {
   const Status status = committer_.finish(batch);
   if (!status.is_ok()) note_failure(status);
+  ReplicationState& replication = region_.replication();
+  const uint64_t visible = region_.header().revision.load(std::memory_order_relaxed);
+  if (visible >= replication.primary_revision.load(std::memory_order_relaxed)) {
+    replication.behind_since_ms.store(0, std::memory_order_relaxed);
+  }
 }
 
 bool Store::maintain() {

@@ -48,6 +48,7 @@ TEST_F(Replication, AnEmptyBackupBecomesACopyAndFollows) {
   ASSERT_TRUE(catches_up(b_, a_));
   EXPECT_EQ(b_.content(), a_.content());
   EXPECT_EQ(b_.region().replication().bootstraps.load(), 1u);
+  EXPECT_TRUE(eventually([&] { return b_.region().replication().behind_since_ms.load() == 0; }));
 }
 
 TEST_F(Replication, ABackupRefusesWritesAndServesReads) {
