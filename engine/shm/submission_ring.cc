@@ -50,9 +50,9 @@ bool is_valid_entry(const SubmissionHeader& header, uint64_t bytes_there,
       header.entry_bytes > bytes_there) {
     return false;
   }
-  const bool bare =
-      header.kind == SubmissionKind::kStreamAbort || header.kind == SubmissionKind::kCheckpoint ||
-      header.kind == SubmissionKind::kPromote;
+  const bool bare = header.kind == SubmissionKind::kStreamAbort ||
+                    header.kind == SubmissionKind::kCheckpoint ||
+                    header.kind == SubmissionKind::kPromote;
   if (bare && header.payload_bytes != 0) return false;
   return header.sequence != 0 && header.reserved == 0;
 }

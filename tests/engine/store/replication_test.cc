@@ -15,9 +15,9 @@ void put_many(Node& node, int first, int count) {
   }
 }
 
-class Replication : public ::testing::Test {
+class ReplicationThreads : public ::testing::Test {
  protected:
-  Replication() { b_.follow(&a_); }
+  ReplicationThreads() { b_.follow(&a_); }
 
   void start_both() {
     a_.start();
@@ -40,7 +40,7 @@ class Replication : public ::testing::Test {
   Node b_{"http://b/", 2};
 };
 
-TEST_F(Replication, AnEmptyBackupBecomesACopyAndFollows) {
+TEST_F(ReplicationThreads, AnEmptyBackupBecomesACopyAndFollows) {
   start_both();
   EXPECT_EQ(b_.role(), Role::kBackup);
   EXPECT_EQ(b_.content(), a_.content());
@@ -51,13 +51,13 @@ TEST_F(Replication, AnEmptyBackupBecomesACopyAndFollows) {
   EXPECT_TRUE(eventually([&] { return b_.region().replication().behind_since_ms.load() == 0; }));
 }
 
-TEST_F(Replication, ABackupRefusesWritesAndServesReads) {
+TEST_F(ReplicationThreads, ABackupRefusesWritesAndServesReads) {
   start_both();
   EXPECT_EQ(b_.put("key", "value").code, Code::kNotPrimary);
   EXPECT_EQ(b_.get("key1"), a_.get("key1"));
 }
 
-TEST_F(Replication, ABackupGoesOnAfterItsOwnRestart) {
+TEST_F(ReplicationThreads, ABackupGoesOnAfterItsOwnRestart) {
   start_both();
   b_.restart();
   EXPECT_EQ(b_.role(), Role::kBackup);
@@ -67,7 +67,7 @@ TEST_F(Replication, ABackupGoesOnAfterItsOwnRestart) {
   EXPECT_EQ(b_.region().replication().bootstraps.load(), 0u);  // of the new region
 }
 
-TEST_F(Replication, ABackupGoesOnAfterItsPrimaryWasAway) {
+TEST_F(ReplicationThreads, ABackupGoesOnAfterItsPrimaryWasAway) {
   start_both();
   a_.set_reachable(false);
   put_many(a_, 100, 20);
@@ -78,7 +78,7 @@ TEST_F(Replication, ABackupGoesOnAfterItsPrimaryWasAway) {
   EXPECT_EQ(b_.region().replication().bootstraps.load(), 1u);
 }
 
-TEST_F(Replication, ABackupThatIsTooFarBehindTakesACheckpoint) {
+TEST_F(ReplicationThreads, ABackupThatIsTooFarBehindTakesACheckpoint) {
   start_both();
   b_.stop();
   for (int i = 0; i < 4; ++i) {
@@ -90,7 +90,7 @@ TEST_F(Replication, ABackupThatIsTooFarBehindTakesACheckpoint) {
   EXPECT_EQ(b_.content(), a_.content());
 }
 
-TEST_F(Replication, APromotedBackupTakesWritesAndFencesTheOldPrimary) {
+TEST_F(ReplicationThreads, APromotedBackupTakesWritesAndFencesTheOldPrimary) {
   start_both();
   const WriteOutcome promoted = b_.promote();
   ASSERT_EQ(promoted.code, Code::kOk);
@@ -107,7 +107,7 @@ TEST_F(Replication, APromotedBackupTakesWritesAndFencesTheOldPrimary) {
   EXPECT_EQ(a_.role(), Role::kFenced);
 }
 
-TEST_F(Replication, AnOldPrimaryRejoinsAndItsOwnWritesAreSavedAside) {
+TEST_F(ReplicationThreads, AnOldPrimaryRejoinsAndItsOwnWritesAreSavedAside) {
   start_both();
   a_.set_reachable(false);
   put_many(a_, 1000, 30);  // nobody else has them
@@ -129,7 +129,7 @@ TEST_F(Replication, AnOldPrimaryRejoinsAndItsOwnWritesAreSavedAside) {
   ASSERT_TRUE(catches_up(a_, b_));
 }
 
-TEST_F(Replication, AWriteWaitsForTheBackupThatItIsPromised) {
+TEST_F(ReplicationThreads, AWriteWaitsForTheBackupThatItIsPromised) {
   a_.options.replication.acks_required = 1;
   a_.options.replication.ack_timeout_us = 200'000;
   a_.start();
