@@ -25,6 +25,8 @@ constexpr std::string_view kContentType = "application/octet-stream";
 // How often a stream looks without being woken, and says that it is alive.
 constexpr ngx_msec_t kTickMs = 250;
 constexpr uint64_t kAliveMs = 1000;
+// How often a follower's state is compared with this node's.
+constexpr uint64_t kStateEveryUs = 1'000'000;
 // Where the event loop has no bells.
 constexpr ngx_msec_t kTickWithoutBellsMs = 10;
 
@@ -168,6 +170,7 @@ class LogStream {
       const uint64_t durable =
           region_.replication().durable_revision.load(std::memory_order_acquire);
       const uint64_t generation = feed_.generation();
+      announce_state();
       Result<bool> more = feed_.step(durable, kStreamBufferBytes, &out_);
       if (!more.is_ok()) {
         if (out_.empty()) return more;
@@ -181,6 +184,18 @@ class LogStream {
     } catch (const std::bad_alloc&) {
       return Status(Code::kNoMemory, "log stream: memory");
     }
+  }
+
+  // Now and then, what the follower's state must be.
+  void announce_state() noexcept {
+    const uint64_t now_us = system_clock().monotonic_us();
+    if (now_us < next_state_us_) return;
+    next_state_us_ = now_us + kStateEveryUs;
+    StoreClient* client = client_of(store_);
+    if (client == nullptr) return;
+    const Result<Snapshot> snapshot = client->engine().snapshot();
+    if (!snapshot.is_ok()) return;
+    feed_.announce_state(snapshot.value().root().revision, snapshot.value().root().content);
   }
 
   void put_alive(uint64_t durable, uint64_t now_ms) {
@@ -284,6 +299,7 @@ class LogStream {
   std::string out_;  // what the buffer in use shows
   std::array<ngx_buf_t, 2> buffers_{};
   size_t next_buffer_ = 0;
+  uint64_t next_state_us_ = 0;
   uint64_t alive_ms_ = 0;
   Status failure_;  // of the feed
   bool is_sending_ = false;

@@ -42,14 +42,19 @@ bool Committer::await_acks(uint64_t revision) {
 bool Committer::wait_for_acks(uint64_t revision) {
   ReplicationState& replication = region_.replication();
   const uint64_t give_up_us = clock_.monotonic_us() + options_.ack_timeout_us;
-  const auto state = static_cast<AckState>(replication.ack_state.load(std::memory_order_relaxed));
+  // Those who were left behind are waited for again when they have caught up.
+  const uint64_t visible = region_.header().revision.load(std::memory_order_relaxed);
+  const bool alone =
+      replication.ack_state.load(std::memory_order_relaxed) ==
+          static_cast<uint32_t>(AckState::kDegraded) &&
+      count_acks(replication, epoch_, visible) < options_.acks_required;
+  if (alone) return true;
   replication.acks_awaited.store(1, std::memory_order_seq_cst);
   bool enough = false;
   for (;;) {
     const uint32_t seen = replication.acks.load(std::memory_order_seq_cst);
     enough = count_acks(replication, epoch_, revision) >= options_.acks_required;
-    // Those who were left behind are waited for again when they have caught up.
-    if (enough || state == AckState::kDegraded) break;
+    if (enough) break;
     if (stop_waiting_.load(std::memory_order_seq_cst)) break;
     const uint64_t now_us = clock_.monotonic_us();
     if (now_us >= give_up_us) {

@@ -122,6 +122,8 @@ class Committer {
   // Commit thread: why a frame could not be taken. What was built with it must be dropped
   // (refuse_writes), and the log asked for again behind what is durable.
   const Status& replication_failure() const noexcept { return replication_failure_; }
+  // And that was found: it will not go away.
+  bool content_differs() const noexcept { return content_differs_; }
   void clear_replication_failure() noexcept { replication_failure_ = Status::ok(); }
 
   // Any thread. From now on nobody waits for followers any more: a batch that does is left to the
@@ -240,6 +242,7 @@ class Committer {
   // replicated.cc
   Drained take_frames(Batch& batch);
   Step take_frame(const ReplicatedFrame& frame, Batch& batch);
+  void compare_content(const ReplicatedFrame& state);
   Status admit_frame(const ReplicatedFrame& frame, const Batch& batch);
   Status apply_frame(const ReplicatedFrame& frame, Batch& batch);
 
@@ -282,6 +285,7 @@ class Committer {
   std::vector<KeptRequest> promotion_requests_;
   ReplicatedFrames replicated_;
   Status replication_failure_;
+  bool content_differs_ = false;
   bool is_primary_ = true;
   KnownRequests known_;
 

@@ -25,6 +25,10 @@ Committer::Drained Committer::take_frames(Batch& batch) {
 }
 
 Committer::Step Committer::take_frame(const ReplicatedFrame& frame, Batch& batch) {
+  if (frame.requests == 0) {
+    compare_content(frame);
+    return Step::kDone;
+  }
   if (frame.next_revision() <= next_revision_) return Step::kDone;  // it is here already
   if (frame.first_revision > next_revision_) {
     replication_failure_ = {Code::kCorruption, "replication: a revision is missing"};
@@ -47,6 +51,16 @@ Committer::Step Committer::take_frame(const ReplicatedFrame& frame, Batch& batch
   if (status.code() == Code::kOverloaded) return Step::kFull;
   replication_failure_ = status;
   return Step::kDone;
+}
+
+// The state that the batch has built so far is that of a revision of the primary's.
+void Committer::compare_content(const ReplicatedFrame& state) {
+  if (state.first_revision != next_revision_) return;
+  const Hash128 expected{load<uint64_t>(state.body.data()),
+                         load<uint64_t>(state.body.data() + sizeof(uint64_t))};
+  if (expected == table_.content()) return;
+  content_differs_ = true;
+  replication_failure_ = {Code::kCorruption, "replication: the content is not the primary's"};
 }
 
 // Errors: kOverloaded when the batch is to be sealed first; kNoDiskSpace when log space is to be

@@ -46,6 +46,9 @@ class SipHash128 {
 
 class ContentHash {
  public:
+  ContentHash() noexcept = default;
+  explicit ContentHash(const Hash128& value) noexcept : sum_(value) {}
+
   // value: calls the given function with each piece of the value, in order.
   template <typename ForEachPiece>
   static Hash128 of_record(Bytes key, uint64_t expires_at_ms, ForEachPiece&& for_each_piece) {

@@ -112,10 +112,8 @@ bool Follower::handle(const StreamMessage& message) {
   }
   progressed_ = true;
   state.primary_revision.store(message.durable_revision, std::memory_order_relaxed);
-  if (message.type == StreamMessageType::kFrame) return take_frame(message);
-  if (message.type == StreamMessageType::kAlive) {
-    state.bytes_behind.store(message.bytes_behind(), std::memory_order_relaxed);
-  }
+  if (message.type != StreamMessageType::kAlive) return take_frame(message);
+  state.bytes_behind.store(message.bytes_behind(), std::memory_order_relaxed);
   return !frames_.is_closed();
 }
 
@@ -209,9 +207,10 @@ void Follower::set_problem(const std::string& problem) {
 }
 
 Follower::Next Follower::fail(const std::string& problem) {
+  ++failures_;
+  if (frames_.is_closed()) return Next::kLater;  // the store has ended it, and says why
   set_phase(FollowPhase::kConnecting);
   set_problem(problem);
-  ++failures_;
   return Next::kLater;
 }
 

@@ -124,12 +124,18 @@ Result<bool> LogFeed::step(uint64_t durable_revision, size_t bytes_max, std::str
   const size_t before = out->size();
   looked_bytes_ = 0;
   if (reader_ != nullptr) SMALL_DB_RETURN_IF_ERROR(look_at_successor());
+  // A state is published at the end of a frame: the feed stops there for its message.
+  const uint64_t until = state_ ? std::min(durable_revision, state_->revision) : durable_revision;
   while (out->size() - before < bytes_max && looked_bytes_ < kLookBytesMax) {
     if (reader_ == nullptr) {
       SMALL_DB_RETURN_IF_ERROR(locate());
       SMALL_DB_RETURN_IF_ERROR(look_at_successor());
     }
-    const Result<Move> move = advance(durable_revision, out);
+    if (state_ && revision_ >= state_->revision) {
+      send_state(durable_revision, out);
+      return true;
+    }
+    const Result<Move> move = advance(until, out);
     if (!move.is_ok()) return move.status();
     if (move.value() == Move::kCaughtUp) {
       SMALL_DB_RETURN_IF_ERROR(reader_->refresh(kReadAheadBytes));
@@ -201,8 +207,30 @@ Status LogFeed::send(uint64_t durable_revision, std::string* out) {
   message.body = reader_->frame().records();
   append_message(message, out);
   revision_ = header.next_revision() - 1;
+  epoch_ = header.epoch;
   looked_again_ = false;
   return Status::ok();
+}
+
+void LogFeed::announce_state(uint64_t revision, const Hash128& content) noexcept {
+  // Before the first frame the epoch is not known.
+  if (state_ || epoch_ == 0 || revision < revision_ || revision == stated_revision_) return;
+  state_ = State{revision, content};
+}
+
+void LogFeed::send_state(uint64_t durable_revision, std::string* out) {
+  const State state = *std::exchange(state_, std::nullopt);
+  if (state.revision != revision_) return;  // no frame ends there
+  std::array<std::byte, kStateBodyBytes> body;
+  encode_state_body(state.content, body.data());
+  StreamMessage message;
+  message.type = StreamMessageType::kState;
+  message.epoch = epoch_;
+  message.first_revision = revision_ + 1;
+  message.durable_revision = std::max(durable_revision, revision_);
+  message.body = body;
+  append_message(message, out);
+  stated_revision_ = state.revision;
 }
 
 uint64_t LogFeed::bytes_behind(uint64_t end_generation, uint64_t end_offset) const {

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/record/content_hash.h"
 #include "engine/wal/log_reader.h"
 
 namespace small_db {
@@ -35,6 +36,10 @@ class LogFeed {
   // Errors: kNotFound, the log that goes on is not there any more; kCorruption, a frame that was
   // durable is damaged; kWrongFormat; kIoError. The feed is of no use then.
   Result<bool> step(uint64_t durable_revision, size_t bytes_max, std::string* out);
+
+  // Asks for a STATE message behind that revision, at which a state was published that has this
+  // hash. Nothing when it was passed or sent already, or another one is on its way.
+  void announce_state(uint64_t revision, const Hash128& content) noexcept;
 
   // The last revision that was sent; `from` before the first.
   uint64_t revision() const noexcept { return revision_; }
@@ -62,6 +67,12 @@ class LogFeed {
   Result<Move> follow();
   Result<Move> look_again(const char* site);
   Status send(uint64_t durable_revision, std::string* out);
+  void send_state(uint64_t durable_revision, std::string* out);
+
+  struct State {
+    uint64_t revision;
+    Hash128 content;
+  };
 
   Directory& directory_;
   uint64_t revision_;
@@ -70,6 +81,9 @@ class LogFeed {
   std::optional<LogStart> successor_;  // of the log that is read, once it has its START
   uint64_t looked_bytes_ = 0;          // in this step
   bool looked_again_ = false;          // since the last frame that was sent
+  uint64_t epoch_ = 0;                 // of the last frame that was sent
+  std::optional<State> state_;         // to be sent behind its revision
+  uint64_t stated_revision_ = 0;       // of the last one that was sent
 };
 
 }  // namespace small_db

@@ -14,14 +14,15 @@
 
 namespace small_db {
 
-// A frame of the primary's log.
+// A frame of the primary's log; or, without requests, the hash of the content that this node must
+// have when the next revision is first_revision.
 struct ReplicatedFrame {
   uint64_t epoch = 0;
   uint64_t first_revision = 0;
   uint32_t requests = 0;  // = revisions
   uint32_t records = 0;
   uint64_t time_ms = 0;         // of its commit at the primary
-  std::vector<std::byte> body;  // the records, as in the log: verified
+  std::vector<std::byte> body;  // the records, as in the log: verified; or the hash
 
   uint64_t next_revision() const noexcept { return first_revision + requests; }
 };

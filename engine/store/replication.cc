@@ -132,13 +132,13 @@ FollowerProgress Store::progress() const noexcept {
 }
 
 // An answer that knows of a higher epoch says that this node was promoted no longer last.
-FollowerProgress Store::acknowledge(Upstream& upstream) {
+std::optional<FollowerProgress> Store::acknowledge(Upstream& upstream) {
   const FollowerProgress progress = this->progress();
   const NodeHistory history = this->history();
   UpstreamHead head;
   const Status status = upstream.post_ack(
       history.node_id, std::max(history.epoch(), history.heard_epoch), progress, &head);
-  if (!status.is_ok() || !head.node) return {};
+  if (!status.is_ok() || !head.node) return std::nullopt;
   ReplicationState& state = region_.replication();
   const bool same_cluster = head.node->cluster_id == load_uid(state.cluster_id);
   uint64_t heard = state.heard_epoch.load(std::memory_order_relaxed);
@@ -146,7 +146,8 @@ FollowerProgress Store::acknowledge(Upstream& upstream) {
     state.heard_epoch.compare_exchange_strong(heard, head.node->epoch, std::memory_order_seq_cst);
     ring_doorbell(region_);
   }
-  return head.status == 200 ? progress : FollowerProgress();
+  if (head.status != 200) return std::nullopt;
+  return progress;
 }
 
 // Returns true when there was something to do. Nothing is with the sync thread.
@@ -219,12 +220,28 @@ Code Store::promote() {
   return Code::kOk;
 }
 
+// Two nodes that hold the same revision hold different data: what is wrong, and where, only a
+// person can find out.
+void Store::stop_following() {
+  following_stopped_.store(true, std::memory_order_relaxed);
+  const std::string problem =
+      "at revision " + std::to_string(committer_.revision()) +
+      " this node's content is not its primary's. Reads go on here, the primary's log is not "
+      "taken any more. Compare `smalldbctl hash` of both, then remove this node's data directory "
+      "and restart nginx: it takes the primary's checkpoint";
+  ReplicationState& state = region_.replication();
+  state.follow_problem.set(problem);
+  state.follow_phase.store(static_cast<uint32_t>(FollowPhase::kStopped), std::memory_order_relaxed);
+  tell(Severity::kError, problem);
+}
+
 // A frame could not be taken: what was built with it goes, and the log is asked for again behind
 // what is durable.
 void Store::drop_replicated() {
   const Status failure = committer_.replication_failure();
   tell(Severity::kError, "the primary's log could not be applied: " + failure.text());
   replicated().close();
+  if (committer_.content_differs()) stop_following();
   committer_.clear_replication_failure();
   const Status status = committer_.refuse_writes(batches_[open_batch_], Code::kNotPrimary);
   if (!status.is_ok()) return refuse(status, Refusal());

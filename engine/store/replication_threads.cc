@@ -40,8 +40,11 @@ void StorageWorker::Threads::run_receiver() {
                     store_->replicated(), *store_);
   std::unique_lock<std::mutex> lock(mutex_);
   while (!ending_ && !wants_install_.load(std::memory_order_relaxed)) {
-    if (store_->role() != Role::kBackup) {
-      replication_work_.wait(lock, [&] { return ending_ || store_->role() == Role::kBackup; });
+    const auto follows = [&] {
+      return store_->role() == Role::kBackup && !store_->following_stopped();
+    };
+    if (!follows()) {
+      replication_work_.wait(lock, [&] { return ending_ || follows(); });
       continue;
     }
     lock.unlock();
@@ -62,13 +65,12 @@ void StorageWorker::Threads::run_receiver() {
 // Tells the primary what is on disk here: at once when that grew, and now and then that this node
 // lives. One that was promoted tells the primary that it set aside.
 void StorageWorker::Threads::run_acknowledger() {
-  FollowerProgress told;
+  std::optional<FollowerProgress> told = FollowerProgress();  // nothing: it did not arrive
   std::unique_lock<std::mutex> lock(mutex_);
   while (!ending_) {
-    const bool failed = told.flushed == 0;  // it is tried again after a while
     const auto news = [&] {
       return ending_ ||
-             (!failed && store_->is_following() && store_->progress().flushed != told.flushed);
+             (told && store_->is_following() && store_->progress().flushed != told->flushed);
     };
     replication_work_.wait_for(lock, kAckEvery, news);
     if (ending_) return;

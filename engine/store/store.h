@@ -113,11 +113,16 @@ class Store : public FollowerHost {
   Role role() const noexcept;
   // True while the primary's log is being taken.
   bool is_following() const noexcept;
+  // True when a person is needed before it can be taken again.
+  bool following_stopped() const noexcept {
+    return following_stopped_.load(std::memory_order_relaxed);
+  }
   // True when a promotion has set a primary aside, which may not know of it.
   bool has_set_aside() const;
   FollowerProgress progress() const noexcept;
-  // Acknowledging thread. Reports to the primary; returns what it was told.
-  FollowerProgress acknowledge(Upstream& upstream);
+  // Acknowledging thread. Reports to the primary; returns what that knows now, nothing when it does
+  // not.
+  std::optional<FollowerProgress> acknowledge(Upstream& upstream);
   // Receiving thread; see FollowerHost.
   Hello hello() override;
   NodeHistory history() override;
@@ -154,6 +159,7 @@ class Store : public FollowerHost {
   void serve_promotions();
   Code promote();
   void drop_replicated();
+  void stop_following();
 
   // healing.cc
   bool has_unhandled_failure() const;
@@ -190,7 +196,8 @@ class Store : public FollowerHost {
   bool heal_again_ = false;  // commit thread: the checkpoint at work began before the failure
   std::vector<KeptRequest> checkpoint_waiters_;
   mutable std::mutex history_mutex_;
-  NodeHistory history_;  // guarded by history_mutex_: as it is on disk
+  std::atomic<bool> following_stopped_{false};  // for this owner's life
+  NodeHistory history_;                         // guarded by history_mutex_: as it is on disk
 
   // What the log and the counters stood at when the last checkpoint began. Any thread.
   std::atomic<uint64_t> checkpointed_log_bytes_{0};

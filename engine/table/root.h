@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "engine/record/content_hash.h"
 #include "engine/table/memory.h"
 #include "engine/table/tree.h"
 
@@ -27,6 +28,7 @@ struct Root {
   uint64_t expiry_tree = 0;  // the same for the tree by expiry; 0: empty
   uint64_t keys = 0;
   uint64_t data_bytes = 0;  // keys and values
+  Hash128 content;          // hash of the state (content_hash.h)
   uint64_t epoch = 0;
   uint32_t tree_height = 0;  // levels of nodes; 0: empty, 1: the root is a leaf
   uint32_t expiry_tree_height = 0;

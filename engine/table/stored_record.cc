@@ -62,6 +62,12 @@ ExpiryKey expiry_key(uint64_t expires_at_ms) noexcept {
   return key;
 }
 
+Hash128 hash_of(const StoredRecord& record) noexcept {
+  return ContentHash::of_record(record.key, record.expires_at_ms, [&](const auto& visit) {
+    (void)record.value.for_each_piece(visit);  // a damaged one makes another hash
+  });
+}
+
 Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept {
   StoredRecord record;
   record.key = stored_key(arena, ref);

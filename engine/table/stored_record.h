@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "engine/base/status.h"
+#include "engine/record/content_hash.h"
 #include "engine/record/record.h"
 #include "engine/table/memory.h"
 
@@ -61,6 +62,9 @@ struct StoredRecord {
   Bytes key;
   StoredValue value;
 };
+
+// Hash of a record, as content_hash.h has it.
+Hash128 hash_of(const StoredRecord& record) noexcept;
 
 // Errors: kCorruption when `ref` is not that of a record.
 Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept;

@@ -55,6 +55,7 @@ void Table::forget_everything() {
   trees_ = Trees();
   keys_ = 0;
   data_bytes_ = 0;
+  content_ = ContentHash();
   change_.reset();
   batch_is_open_ = false;
   last_batch_ = 0;
@@ -66,6 +67,7 @@ void Table::start_from(const RootBlock& root) {
   trees_ = {root.root.by_key(), root.root.by_expiry()};
   keys_ = root.root.keys;
   data_bytes_ = root.root.data_bytes;
+  content_ = ContentHash(root.root.content);
   last_batch_ = root.batch;
   revision_max_ = root.root.revision;
 }
@@ -159,6 +161,8 @@ Status Table::load(const RecordView& record) {
   revision_max_ = std::max(revision_max_, record.revision);
   ++keys_;
   data_bytes_ += record.key.size() + record.value.size();
+  content_.add(ContentHash::of_record(record.key, record.expires_at_ms,
+                                      [&](const auto& visit) { visit(record.value); }));
   return Status::ok();
 }
 
@@ -213,6 +217,7 @@ BlockRef Table::seal_batch(uint64_t last_revision, uint64_t epoch, const LogPosi
   block->root.expiry_tree_height = trees_.by_expiry.height;
   block->root.keys = keys_;
   block->root.data_bytes = data_bytes_;
+  block->root.content = content_.value();
   block->root.epoch = epoch;
   block->root.log = log;
   SMALL_DB_KILL_POINT("root: half written");
@@ -248,6 +253,8 @@ void Table::count_record(BlockRef ref, bool added) {
   const uint64_t bytes = record.value().key.size() + record.value().value.bytes();
   keys_ += added ? 1 : -1;
   data_bytes_ += added ? bytes : -bytes;
+  const Hash128 hash = hash_of(record.value());
+  added ? content_.add(hash) : content_.subtract(hash);
 }
 
 void Table::show_memory() const {

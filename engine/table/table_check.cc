@@ -38,15 +38,16 @@ class TableCheck {
  private:
   Status account_newest() {
     const auto visit = [this](BlockRef block) { return account(block); };
-    return check_state(table_.trees_, table_.keys_, table_.data_bytes_, visit);
+    return check_state(table_.trees_, table_.keys_, table_.data_bytes_, table_.content(), visit);
   }
 
   // Both trees, which must have the same records with an expiry.
   template <typename Visit>
-  Status check_state(const Trees& trees, uint64_t keys, uint64_t data_bytes, Visit visit) {
+  Status check_state(const Trees& trees, uint64_t keys, uint64_t data_bytes, const Hash128& content,
+                     Visit visit) {
     TreeCheck by_key(table_.view_, visit);
     SMALL_DB_RETURN_IF_ERROR(by_key.run(trees.by_key));
-    if (by_key.keys() != keys || by_key.data_bytes() != data_bytes) {
+    if (by_key.keys() != keys || by_key.data_bytes() != data_bytes || by_key.content() != content) {
       return {Code::kCorruption, "check: counts"};
     }
     TreeCheck by_expiry(table_.view_, visit);
@@ -67,7 +68,7 @@ class TableCheck {
   Status account_change(const Table::Change& change) {
     for (const BlockRef record : change.replaced) SMALL_DB_RETURN_IF_ERROR(account(record));
     const auto visit = [this](BlockRef block) { return require_accounted(block); };
-    return check_state(change.trees, change.keys, change.data_bytes, visit);
+    return check_state(change.trees, change.keys, change.data_bytes, change.content.value(), visit);
   }
 
   Status check_older(const Reclaimer::LiveRoot& live) {
@@ -75,7 +76,7 @@ class TableCheck {
     if (root == nullptr || root->batch != live.batch) return {Code::kCorruption, "check: root"};
     const auto visit = [this](BlockRef block) { return require_accounted(block); };
     return check_state({root->root.by_key(), root->root.by_expiry()}, root->root.keys,
-                       root->root.data_bytes, visit);
+                       root->root.data_bytes, root->root.content, visit);
   }
 
   Status account(BlockRef block) {

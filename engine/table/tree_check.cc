@@ -57,6 +57,7 @@ Status TreeCheck::count_record(BlockRef ref) {
   if (!record.is_ok()) return record.status();
   ++keys_;
   data_bytes_ += record.value().key.size() + record.value().value.bytes();
+  content_.add(hash_of(record.value()));
   if (record.value().expires_at_ms != 0) expiring_.push_back(ref.word());
   return Status::ok();
 }

@@ -23,6 +23,7 @@ class TreeCheck {
 
   uint64_t keys() const noexcept { return keys_; }
   uint64_t data_bytes() const noexcept { return data_bytes_; }
+  const Hash128& content() const noexcept { return content_.value(); }
   // The records with an expiry, in order of their references.
   std::vector<uint64_t> expiring() const;
 
@@ -35,6 +36,7 @@ class TreeCheck {
   std::function<Status(BlockRef)> visit_;
   uint64_t keys_ = 0;
   uint64_t data_bytes_ = 0;
+  ContentHash content_;
   TreeOrder order_ = TreeOrder::kKey;
   std::vector<uint64_t> expiring_;
 };

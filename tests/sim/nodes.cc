@@ -24,6 +24,26 @@ void wait_a_moment() {
   futex_wait(never, 0, 500);
 }
 
+// A follower's thread at work in a node's memory, which stays until it is gone.
+class NodeVisit {
+ public:
+  explicit NodeVisit(Node& node) : node_(node) {
+    node_.visitors.fetch_add(1);
+    slot_ = claim_slot(node_.region()).value();
+  }
+  ~NodeVisit() {
+    release_slot(node_.region(), slot_);
+    node_.visitors.fetch_sub(1);
+  }
+  NodeVisit(const NodeVisit&) = delete;
+  NodeVisit& operator=(const NodeVisit&) = delete;
+  const ClaimedSlot& slot() const { return slot_; }
+
+ private:
+  Node& node_;
+  ClaimedSlot slot_;
+};
+
 // A node as another one reaches it.
 class MemoryUpstream : public Upstream {
  public:
@@ -46,6 +66,7 @@ class MemoryUpstream : public Upstream {
   NodeIdentity identity() const;
   UpstreamHead head(int status, std::string problem) const;
   Status send_log(const Hello& hello, UpstreamBody& body);
+  void announce_state(SlotPins& pins, LogFeed& feed) const;
 
   Node& node_;
   std::atomic<bool> interrupted_{false};
@@ -85,13 +106,24 @@ Status MemoryUpstream::get_log(const Hello& hello, UpstreamBody& body) {
   return Status::ok();
 }
 
+void MemoryUpstream::announce_state(SlotPins& pins, LogFeed& feed) const {
+  const Result<Snapshot> snapshot = Snapshot::take(pins);
+  if (!snapshot.is_ok()) return;
+  Hash128 content = snapshot.value().root().content;
+  if (node_.lies()) content.low ^= 1;
+  feed.announce_state(snapshot.value().root().revision, content);
+}
+
 Status MemoryUpstream::send_log(const Hello& hello, UpstreamBody& body) {
   if (!body.begin(head(200, ""))) return Status::ok();
   const std::unique_ptr<PosixDirectory> directory = PosixDirectory::open(node_.path()).value();
   LogFeed feed(*directory, hello.revision);
+  const NodeVisit visit(node_);
+  SlotPins pins(node_.region(), visit.slot().index);
   while (!is_cut() && node_.role() == Role::kPrimary) {
     std::string bytes;
     const uint64_t durable = node_.region().replication().durable_revision.load();
+    announce_state(pins, feed);
     const Result<bool> more = feed.step(durable, 64 * kKiB, &bytes);
     if (!more.is_ok()) return cut();
     // In pieces that end anywhere.
@@ -189,7 +221,7 @@ class Node::Factory : public UpstreamFactory {
 
 Node::Node(std::string name, uint32_t region_id)
     : name_(std::move(name)),
-      region_(kRegionBytes, kSlotsMin, region_id),
+      region_(kRegionBytes, 2 * kSlotsMin, region_id),
       bells_(std::make_unique<Bells>()),
       lines_(std::make_unique<Lines>()) {
   std::string pattern = ::testing::TempDir() + "node_XXXXXX";
@@ -207,6 +239,7 @@ Node::~Node() {
 }
 
 void Node::start() {
+  stopping_.store(false);
   if (primary_ != nullptr) {
     options.replication.primary_name = primary_->name();
     factory_ = std::make_unique<Factory>(*primary_);
@@ -219,6 +252,8 @@ void Node::start() {
 }
 
 void Node::stop() {
+  stopping_.store(true);
+  EXPECT_TRUE(eventually([&] { return visitors.load() == 0; }));
   client_.reset();
   worker_.reset();
 }
@@ -229,6 +264,19 @@ void Node::restart() {
   start();
 }
 
+void Node::replace_owner() {
+  stopping_.store(true);
+  EXPECT_TRUE(eventually([&] { return visitors.load() == 0; }));
+  worker_.reset();
+  worker_ =
+      std::make_unique<StorageWorker>(region(), path_, options, *bells_, *lines_, factory_.get());
+  const uint64_t epoch = region().header().owner_epoch.load();
+  worker_->start();
+  EXPECT_TRUE(
+      eventually([&] { return region().header().owner_epoch.load() != epoch && serves(); }));
+  stopping_.store(false);
+}
+
 Role Node::role() const { return static_cast<Role>(region().replication().role.load()); }
 
 bool Node::serves() const {
@@ -237,17 +285,38 @@ bool Node::serves() const {
 
 std::string Node::log() { return lines_->lines(); }
 
-WriteOutcome Node::outcome(uint64_t cookie, const Status& submitted) {
-  WriteOutcome result;
-  result.cookie = cookie;
-  result.code = submitted.code();
-  if (!submitted.is_ok()) return result;
-  const bool came = eventually([&] { return client_->poll(&result); });
-  if (!came) {
+void Node::take_outcomes() {
+  WriteOutcome outcome;
+  while (client_->poll(&outcome)) outcomes_[outcome.cookie] = outcome;
+}
+
+bool Node::has_outcome(uint64_t cookie) {
+  take_outcomes();
+  return outcomes_.count(cookie) != 0;
+}
+
+WriteOutcome Node::await(uint64_t cookie) {
+  if (!eventually([&] { return has_outcome(cookie); })) {
     ADD_FAILURE() << name_ << " does not answer\n" << log();
-    result.code = Code::kOutcomeUnknown;
+    WriteOutcome unknown;
+    unknown.code = Code::kOutcomeUnknown;
+    return unknown;
   }
-  return result;
+  return outcomes_[cookie];
+}
+
+WriteOutcome Node::outcome(uint64_t cookie, const Status& submitted) {
+  if (submitted.is_ok()) return await(cookie);
+  WriteOutcome refused;
+  refused.cookie = cookie;
+  refused.code = submitted.code();
+  return refused;
+}
+
+uint64_t Node::submit_put(std::string_view key, std::string_view value) {
+  const uint64_t cookie = next_cookie_++;
+  EXPECT_TRUE(client_->put(cookie, as_bytes(key), as_bytes(value), 0).is_ok());
+  return cookie;
 }
 
 WriteOutcome Node::put(std::string_view key, std::string_view value) {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -30,10 +32,16 @@ class Node {
   void stop();
   // As after kill -9: the region is new.
   void restart();
+  // As after a reload: the next storage worker takes the region over.
+  void replace_owner();
 
   // False: nobody reaches this node, and what is connected breaks.
   void set_reachable(bool reachable) { reachable_.store(reachable); }
-  bool is_reachable() const { return reachable_.load(); }
+  bool is_reachable() const { return reachable_.load() && !stopping_.load(); }
+  // Has it tell its followers of a content that it does not have.
+  void set_lies(bool lies) { lies_.store(lies); }
+  bool lies() const { return lies_.load(); }
+  std::atomic<int> visitors{0};  // followers' threads in its memory
 
   Region region() const { return region_.region(); }
   const std::string& name() const { return name_; }
@@ -46,6 +54,10 @@ class Node {
 
   // Through a client of this node.
   WriteOutcome put(std::string_view key, std::string_view value);
+  // The same in two steps: the cookie of what was submitted, and its outcome.
+  uint64_t submit_put(std::string_view key, std::string_view value);
+  WriteOutcome await(uint64_t cookie);
+  bool has_outcome(uint64_t cookie);
   WriteOutcome checkpoint();
   WriteOutcome promote();
   std::optional<std::string> get(std::string_view key);
@@ -57,18 +69,22 @@ class Node {
   class Lines;
   class Factory;
   WriteOutcome outcome(uint64_t cookie, const Status& submitted);
+  void take_outcomes();
 
   const std::string name_;
   std::string path_;
   TestRegion region_;
   Node* primary_ = nullptr;
   std::atomic<bool> reachable_{true};
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> lies_{false};
   std::unique_ptr<Bells> bells_;
   std::unique_ptr<Lines> lines_;
   std::unique_ptr<Factory> factory_;
   std::unique_ptr<StorageWorker> worker_;
   std::unique_ptr<Client> client_;
   uint64_t next_cookie_ = 1;
+  std::map<uint64_t, WriteOutcome> outcomes_;  // by cookie
 };
 
 }  // namespace small_db::testing

@@ -32,6 +32,10 @@ class ReplicationThreads : public ::testing::Test {
     return eventually([&] { return backup.serves() && backup.revision() == primary.revision(); });
   }
 
+  static AckState ack_state(Node& node) {
+    return static_cast<AckState>(node.region().replication().ack_state.load());
+  }
+
   static bool has_role(Node& node, Role role) {
     return eventually([&] { return node.role() == role; });
   }
@@ -137,6 +141,90 @@ TEST_F(ReplicationThreads, AWriteWaitsForTheBackupThatItIsPromised) {
   ASSERT_TRUE(eventually([&] { return a_.checkpoint().code == Code::kOk; }));
   ASSERT_EQ(a_.put("first", "value").code, Code::kOk) << a_.log() << b_.log();
   EXPECT_EQ(b_.region().replication().durable_revision.load(), a_.revision());
+}
+
+TEST_F(ReplicationThreads, ABackupWhoseContentIsNotItsPrimarysStops) {
+  start_both();
+  ReplicationState& state = b_.region().replication();
+  a_.set_lies(true);
+  put_many(a_, 100, 20);
+  ASSERT_TRUE(eventually([&] {
+    return state.follow_phase.load() == static_cast<uint32_t>(FollowPhase::kStopped);
+  })) << b_.log();
+  EXPECT_NE(state.follow_problem.get().find("content"), std::string::npos);
+  const uint64_t revision = b_.revision();
+  a_.set_lies(false);
+  put_many(a_, 200, 20);
+  EXPECT_EQ(b_.revision(), revision);
+  EXPECT_TRUE(b_.serves());
+}
+
+// What was acknowledged is on the backup when the primary's disk is lost.
+TEST_F(ReplicationThreads, NoAcknowledgedWriteIsLostWithThePrimary) {
+  a_.options.replication.acks_required = 1;
+  a_.start();
+  b_.start();
+  ASSERT_TRUE(eventually([&] { return a_.checkpoint().code == Code::kOk; }));
+  put_many(a_, 0, 40);
+  const std::string acknowledged = a_.content();
+  a_.stop();
+  ASSERT_EQ(b_.promote().code, Code::kOk);
+  EXPECT_EQ(b_.content(), acknowledged);
+}
+
+TEST_F(ReplicationThreads, WritesAreRefusedWhileTooFewBackupsAnswer) {
+  a_.options.replication.acks_required = 1;
+  a_.options.replication.ack_timeout_us = 50'000;
+  a_.start();
+  b_.start();
+  ASSERT_TRUE(eventually([&] { return a_.checkpoint().code == Code::kOk; }));
+  ASSERT_EQ(a_.put("key", "first").code, Code::kOk);
+  const uint64_t visible = a_.revision();
+  a_.set_reachable(false);
+  const uint64_t waiting = a_.submit_put("key", "second");
+  ASSERT_TRUE(eventually([&] { return ack_state(a_) == AckState::kMissing; }));
+  EXPECT_EQ(a_.put("other", "value").code, Code::kNotReplicated);
+  EXPECT_EQ(a_.revision(), visible);
+  EXPECT_EQ(a_.get("key"), "first");
+  a_.set_reachable(true);
+  EXPECT_EQ(a_.await(waiting).code, Code::kOk);
+  ASSERT_TRUE(eventually([&] { return a_.put("other", "value").code == Code::kOk; }));
+}
+
+TEST_F(ReplicationThreads, ADegradedPrimaryGoesOnAlone) {
+  a_.options.replication.acks_required = 1;
+  a_.options.replication.ack_timeout_us = 50'000;
+  a_.options.replication.degrade = true;
+  a_.start();
+  EXPECT_EQ(a_.put("key", "alone").code, Code::kOk);
+  EXPECT_EQ(ack_state(a_), AckState::kDegraded);
+  ASSERT_EQ(a_.checkpoint().code, Code::kOk);
+  b_.start();
+  ASSERT_TRUE(eventually([&] {
+    a_.put("key", "together");
+    return ack_state(a_) == AckState::kComplete;
+  })) << b_.log();
+}
+
+// The next owner finds what the former one left: visible then, answered when the backup has it.
+TEST_F(ReplicationThreads, AWriteThatWaitsOutlivesItsOwner) {
+  a_.options.replication.acks_required = 1;
+  a_.options.replication.ack_timeout_us = 50'000;
+  a_.start();
+  b_.start();
+  ASSERT_TRUE(eventually([&] { return a_.checkpoint().code == Code::kOk; }));
+  ASSERT_EQ(a_.put("key", "first").code, Code::kOk);
+  a_.set_reachable(false);
+  const uint64_t waiting = a_.submit_put("key", "second");
+  ASSERT_TRUE(eventually([&] { return ack_state(a_) == AckState::kMissing; }));
+  EXPECT_EQ(a_.put("other", "value").code, Code::kNotReplicated);
+  a_.replace_owner();
+  EXPECT_FALSE(a_.has_outcome(waiting));
+  a_.set_reachable(true);
+  EXPECT_EQ(a_.await(waiting).code, Code::kOk);
+  EXPECT_EQ(a_.get("key"), "second");
+  ASSERT_TRUE(catches_up(b_, a_));
+  EXPECT_EQ(b_.content(), a_.content());
 }
 
 }  // namespace

@@ -189,8 +189,9 @@ TEST(KeyPath, FindsTheOtherRoutes) {
 
 TEST(KeyPath, RefusesUnknownPaths) {
   const std::string refusal =
-      "unknown-path: there are kv, txn, health, role, status, metrics, snapshot, checkpoint and "
-      "openapi.json under /v1/";
+      "unknown-path: there are kv, txn, health, role, status, metrics, snapshot, checkpoint, "
+      "promote, replication/log, replication/checkpoint, replication/ack and openapi.json under "
+      "/v1/";
   for (const char* path : {"/v1/", "/v1/kvx", "/v1/kv2/a", "/v1/health/", "/v1/Health", "/v1/x",
                            "/v1", "/v2/kv/a", "/"}) {
     EXPECT_EQ(refusal_of(request(path, path)), refusal) << path;
