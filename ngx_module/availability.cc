@@ -149,6 +149,7 @@ Problem promotion_refusal(const Region& region, Code code) noexcept {
 }
 
 Problem checkpoint_refusal(const Region& region, Code code) noexcept {
+  if (code == Code::kNotPrimary) return refusal(region, code);
   try {
     return checkpoint_problem(code, checkpoint_detail_of(region, code));
   } catch (const std::bad_alloc&) {

@@ -402,10 +402,11 @@ Status HttpUpstream::get_checkpoint(const Uid& node_id, uint64_t offset, std::st
   return transfer(request, &body, nullptr);
 }
 
-Status HttpUpstream::post_ack(const Uid& node_id, uint64_t epoch, const FollowerProgress& progress,
-                              UpstreamHead* head) {
+Status HttpUpstream::post_ack(const Uid& cluster_id, const Uid& node_id, uint64_t epoch,
+                              const FollowerProgress& progress, UpstreamHead* head) {
   Request request;
   request.target = "replication/ack?";
+  append(&request.target, "cluster", encode_uid(cluster_id));
   append(&request.target, "node", encode_uid(node_id));
   append(&request.target, "epoch", epoch);
   append(&request.target, "received", progress.received);

@@ -33,10 +33,13 @@ void hear_of(const Region& region, uint64_t epoch) noexcept {
 
 ngx_int_t answer(ngx_http_request_t* r, const Region& region, const AckReport& report) {
   const NodeIdentity before = read_node_identity(region);
-  if (report.epoch > before.epoch && before.role != Role::kBackup) hear_of(region, report.epoch);
+  const bool same_cluster = report.cluster_id == before.cluster_id;
+  if (same_cluster && report.epoch > before.epoch && before.role != Role::kBackup) {
+    hear_of(region, report.epoch);
+  }
   const NodeIdentity node = read_node_identity(region);
   if (add_node_headers(r, node) != NGX_OK) return NGX_ERROR;
-  if (const auto problem = ack_problem(node, report.epoch)) return send_problem(r, *problem);
+  if (const auto problem = ack_problem(node, report)) return send_problem(r, *problem);
   const uint64_t now_us = system_clock().monotonic_us();
   FollowerState* follower = find_follower(region.replication(), report.node_id, now_us);
   if (follower == nullptr) {

@@ -44,10 +44,9 @@ bool Committer::wait_for_acks(uint64_t revision) {
   const uint64_t give_up_us = clock_.monotonic_us() + options_.ack_timeout_us;
   // Those who were left behind are waited for again when they have caught up.
   const uint64_t visible = region_.header().revision.load(std::memory_order_relaxed);
-  const bool alone =
-      replication.ack_state.load(std::memory_order_relaxed) ==
-          static_cast<uint32_t>(AckState::kDegraded) &&
-      count_acks(replication, epoch_, visible) < options_.acks_required;
+  const bool alone = replication.ack_state.load(std::memory_order_relaxed) ==
+                         static_cast<uint32_t>(AckState::kDegraded) &&
+                     count_acks(replication, epoch_, visible) < options_.acks_required;
   if (alone) return true;
   replication.acks_awaited.store(1, std::memory_order_seq_cst);
   bool enough = false;
@@ -55,7 +54,7 @@ bool Committer::wait_for_acks(uint64_t revision) {
     const uint32_t seen = replication.acks.load(std::memory_order_seq_cst);
     enough = count_acks(replication, epoch_, revision) >= options_.acks_required;
     if (enough) break;
-    if (stop_waiting_.load(std::memory_order_seq_cst)) break;
+    if (must_stop_waiting()) break;
     const uint64_t now_us = clock_.monotonic_us();
     if (now_us >= give_up_us) {
       set_ack_state(options_.degrade ? AckState::kDegraded : AckState::kMissing);
@@ -66,6 +65,13 @@ bool Committer::wait_for_acks(uint64_t revision) {
   replication.acks_awaited.store(0, std::memory_order_seq_cst);
   if (enough) set_ack_state(AckState::kComplete);
   return enough || options_.degrade;
+}
+
+// Another owner is to take over, or another primary is there: what waits is theirs to answer.
+bool Committer::must_stop_waiting() const {
+  return stop_waiting_.load(std::memory_order_seq_cst) ||
+         region_.header().handover_wanted.load(std::memory_order_seq_cst) != 0 ||
+         region_.replication().heard_epoch.load(std::memory_order_seq_cst) > epoch_;
 }
 
 void Committer::set_ack_state(AckState state) {

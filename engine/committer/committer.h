@@ -250,6 +250,7 @@ class Committer {
   void show_durable(const Batch& batch);
   bool await_acks(uint64_t revision);
   bool wait_for_acks(uint64_t revision);
+  bool must_stop_waiting() const;
   void set_ack_state(AckState state);
 
   // streams.cc

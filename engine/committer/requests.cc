@@ -131,7 +131,9 @@ Committer::Step Committer::refuse_or_wait(const Request& request, Code code, Bat
 bool Committer::answer_known(const Request& request, Batch& batch) {
   const auto known = known_.find(log_incarnation(request.holder), request.submission.sequence);
   if (!known) return false;
-  answer(request, Code::kOk, batch);
+  // A node that is no primary any more can't say whether its successor has it.
+  answer(request, is_primary_ ? Code::kOk : Code::kOutcomeUnknown, batch);
+  if (!is_primary_) return true;
   Completion& completion = batch.answers.back().completion;
   completion.revision = known->revision;
   completion.records = known->result.records;

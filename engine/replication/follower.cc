@@ -139,6 +139,8 @@ Follower::Next Follower::fetch_checkpoint(bool diverged) {
   if (!head_.node) return fail("the primary's answer does not say which node it is");
   bootstrap_.history = host_.history();
   bootstrap_.history.terms = head_.node->terms;
+  bootstrap_.history.follows = true;
+  bootstrap_.history.set_aside.clear();
   bootstrap_.history.heard_epoch = std::max(bootstrap_.history.heard_epoch, head_.node->epoch);
   bootstrap_.diverged = diverged;
   bootstrap_.common_revision = head_.common_revision;
@@ -188,6 +190,14 @@ bool Follower::take_checkpoint(Bytes bytes) {
   progressed_ = true;
   region_.replication().download_bytes.store(offset_, std::memory_order_relaxed);
   return true;
+}
+
+// What has stopped it for good stays to be seen.
+void Follower::rest() {
+  const ReplicationState& state = region_.replication();
+  if (state.role.load(std::memory_order_relaxed) == static_cast<uint32_t>(Role::kBackup)) return;
+  set_phase(FollowPhase::kIdle);
+  region_.replication().follow_problem.set("");
 }
 
 void Follower::set_phase(FollowPhase phase) {

@@ -49,6 +49,9 @@ class Follower : private UpstreamBody {
   // Connects, and follows until that ends for whatever reason.
   Next follow();
 
+  // Nobody is followed for now.
+  void rest();
+
   // How long to wait before the next attempt: doubled by each that brought nothing, with a random
   // part, at most kPauseMaxUs.
   uint64_t pause_us();

@@ -15,6 +15,7 @@ constexpr std::string_view kTitleLine = "small-db history 1\n";
 constexpr std::string_view kNodeWord = "node ";
 constexpr std::string_view kTermWord = "term ";
 constexpr std::string_view kHeardWord = "heard ";
+constexpr std::string_view kFollowsLine = "follows\n";
 constexpr std::string_view kSetAsideWord = "set-aside ";
 constexpr std::string_view kCrcWord = "crc ";
 constexpr size_t kCrcLineBytes = kCrcWord.size() + 8 + 1;
@@ -25,8 +26,8 @@ constexpr char kUpperDigits[] = "0123456789ABCDEF";
 
 // Whatever the name, there is room for hundreds of terms.
 static_assert(kTitleLine.size() + kNodeWord.size() + 2 * sizeof(Uid) + 1 + kHeardWord.size() +
-                  kDecimalBytesMax + 1 + kSetAsideWord.size() + 3 * kSetAsideBytesMax + 1 +
-                  kCrcLineBytes + 500 * kTermLineBytesMax <=
+                  kDecimalBytesMax + 1 + kFollowsLine.size() + kSetAsideWord.size() +
+                  3 * kSetAsideBytesMax + 1 + kCrcLineBytes + 500 * kTermLineBytesMax <=
               kHistoryBytesMax);
 
 // The value of a digit as kLowerDigits or kUpperDigits has it; -1 for anything else.
@@ -147,6 +148,7 @@ bool parse_lines(std::string_view text, NodeHistory* history) {
     if (!epoch || *epoch == 0) return false;
     history->heard_epoch = *epoch;
   }
+  history->follows = take_word(&text, kFollowsLine);
   if (take_word(&text, kSetAsideWord)) {
     const std::optional<std::string_view> line = take_until(&text, '\n');
     std::optional<std::string> name = line ? parse_name(*line) : std::nullopt;
@@ -225,6 +227,7 @@ Result<std::string> encode_history(const NodeHistory& history) {
   if (history.heard_epoch != 0) {
     behind.append(kHeardWord).append(std::to_string(history.heard_epoch)) += '\n';
   }
+  if (history.follows) behind.append(kFollowsLine);
   if (!history.set_aside.empty()) {
     behind.append(kSetAsideWord).append(encode_name(history.set_aside)) += '\n';
   }

@@ -5,6 +5,7 @@
 //   node HEX                    32 lower-case hex digits
 //   term EPOCH HEX AFTER        any number, the oldest first; EPOCH from 1 on, HEX not all zeros
 //   heard EPOCH                 only if there is such an epoch; from 1 on
+//   follows                     only if the newest term is another node's
 //   set-aside NAME              only if there is such a name; bytes 0 to 20, 7f to ff and % as %XX
 //   crc HHHHHHHH                CRC32C of all bytes before this line, 8 lower-case hex digits
 //
@@ -46,6 +47,8 @@ struct NodeHistory {
   std::vector<Term> terms;  // ascending epochs, revisions not descending; the newest is the last
   // The highest epoch that was heard of: above that of the newest term, this node was fenced.
   uint64_t heard_epoch = 0;
+  // The newest term is a primary's that this node has followed, not its own.
+  bool follows = false;
   // Name of the primary that a promotion of this node has set aside; empty: none. While it is what
   // the configuration names, this node does not follow it.
   std::string set_aside;

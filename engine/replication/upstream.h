@@ -61,8 +61,8 @@ class Upstream {
                                 UpstreamBody& body) = 0;
 
   // Reports what was done. Errors: as above.
-  virtual Status post_ack(const Uid& node_id, uint64_t epoch, const FollowerProgress& progress,
-                          UpstreamHead* head) = 0;
+  virtual Status post_ack(const Uid& cluster_id, const Uid& node_id, uint64_t epoch,
+                          const FollowerProgress& progress, UpstreamHead* head) = 0;
 
   // Ends the call at work, and every later one at its start, until resume().
   virtual void interrupt() noexcept = 0;

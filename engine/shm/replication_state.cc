@@ -28,6 +28,19 @@ void clear(FollowerState& follower) noexcept {
   follower.log_generation.store(UINT64_MAX, std::memory_order_relaxed);
 }
 
+// Takes the entry over from *holder, or learns who has it.
+bool take_place(FollowerState& follower, uint64_t* holder, const Uid& node_id,
+                uint64_t now_us) noexcept {
+  const uint64_t node = low_half(node_id);
+  if (!follower.node.compare_exchange_strong(*holder, node, std::memory_order_acq_rel)) {
+    return false;
+  }
+  clear(follower);
+  follower.node_high.store(high_half(node_id), std::memory_order_relaxed);
+  follower.seen_us.store(now_us, std::memory_order_relaxed);
+  return true;
+}
+
 // Flushed up to which revision, if what the entry says is of that epoch; else 0.
 uint64_t flushed_in(const FollowerState& follower, uint64_t epoch) noexcept {
   if (follower.epoch.load(std::memory_order_seq_cst) != epoch) return 0;
@@ -86,18 +99,16 @@ FollowerState* find_follower(ReplicationState& state, const Uid& node_id,
   for (FollowerState& follower : state.followers) {
     if (follower.node.load(std::memory_order_acquire) == node) return &follower;
   }
-  for (FollowerState& follower : state.followers) {
-    uint64_t holder = follower.node.load(std::memory_order_acquire);
-    const uint64_t seen_us = follower.seen_us.load(std::memory_order_relaxed);
-    if (holder != 0 && seen_us + kFollowerHeldUs > now_us) continue;
-    // Another process may be faster, for the same node even.
-    if (follower.node.compare_exchange_strong(holder, node, std::memory_order_acq_rel)) {
-      clear(follower);
-      follower.node_high.store(high_half(node_id), std::memory_order_relaxed);
-      follower.seen_us.store(now_us, std::memory_order_relaxed);
-      return &follower;
+  // Those that were not seen for long make place when there is no other.
+  for (const bool may_replace : {false, true}) {
+    for (FollowerState& follower : state.followers) {
+      uint64_t holder = follower.node.load(std::memory_order_acquire);
+      const uint64_t seen_us = follower.seen_us.load(std::memory_order_relaxed);
+      const bool is_free = holder == 0 || (may_replace && seen_us + kFollowerHeldUs <= now_us);
+      // Another process may be faster, for the same node even.
+      if (is_free && take_place(follower, &holder, node_id, now_us)) return &follower;
+      if (holder == node) return &follower;
     }
-    if (holder == node) return &follower;
   }
   return nullptr;
 }

@@ -101,8 +101,8 @@ struct ReplicationState {
 Uid load_uid(const std::array<std::atomic<uint64_t>, 2>& words) noexcept;
 void store_uid(std::array<std::atomic<uint64_t>, 2>& words, const Uid& uid) noexcept;
 
-// The follower's entry, taken if it has none: then the longest unseen one makes place when none is
-// free, unless it was seen within the last kFollowerHeldUs. nullptr: no place. Any process.
+// The follower's entry, taken if it has none: a free one, else one that was not seen within the
+// last kFollowerHeldUs. nullptr: no place. Any process.
 FollowerState* find_follower(ReplicationState& state, const Uid& node_id, uint64_t now_us) noexcept;
 inline constexpr uint64_t kFollowerHeldUs = 60'000'000;
 

@@ -204,7 +204,13 @@ Status Store::start(const Recovered& recovered) {
   committer_.start(log_.get(), recovered.last_revision, epoch, recovered.recent);
   show_replication(recovered);
   region_.header().progress_permille.store(1000, std::memory_order_relaxed);
-  region_.set_state(StoreState::kServing, "");
+  if (awaits_bootstrap()) {
+    // Nothing is better than the emptiness of a node that has not seen its primary yet.
+    region_.header().published_root.store(0, std::memory_order_seq_cst);
+    region_.set_state(StoreState::kLoading, "this backup waits for its primary's checkpoint");
+  } else {
+    region_.set_state(StoreState::kServing, "");
+  }
   SMALL_DB_KILL_POINT("open: serving, bells not rung");
   // The former owner may have died between taking a wish for the bell and ringing it.
   for (uint32_t slot = 0; slot < region_.slot_count(); ++slot) {

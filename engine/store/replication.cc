@@ -11,9 +11,14 @@ namespace small_db {
 Status Store::open_history(const Recovered& recovered) {
   Result<NodeHistory> history = read_history(environment_.directory);
   if (history.is_ok()) {
-    const std::lock_guard<std::mutex> guard(history_mutex_);
-    history_ = std::move(history).value();
-    return Status::ok();
+    {
+      const std::lock_guard<std::mutex> guard(history_mutex_);
+      history_ = std::move(history).value();
+    }
+    // A former owner may have died between hearing of an epoch and writing it down.
+    const uint64_t heard = region_.replication().heard_epoch.load(std::memory_order_relaxed);
+    return change_history(
+        [&](NodeHistory& changed) { changed.heard_epoch = std::max(changed.heard_epoch, heard); });
   }
   if (history.status().code() != Code::kNotFound) return history.status();
   return change_history([&](NodeHistory& fresh) {
@@ -45,8 +50,13 @@ Status Store::change_history(const std::function<void(NodeHistory&)>& change) {
 Role Store::decide_role() const {
   const std::string& primary = options_.replication.primary_name;
   const bool fenced = history_.heard_epoch > history_.epoch();
-  if (primary.empty()) return fenced ? Role::kFenced : Role::kPrimary;
+  // A backup that is not told any more whom to follow is no primary by that: its primary may live.
+  if (primary.empty()) return fenced || history_.follows ? Role::kFenced : Role::kPrimary;
   return history_.set_aside == primary && !fenced ? Role::kPrimary : Role::kBackup;
+}
+
+bool Store::awaits_bootstrap() const {
+  return history_.terms.empty() && decide_role() == Role::kBackup;
 }
 
 void Store::show_replication(const Recovered& recovered) {
@@ -59,7 +69,6 @@ void Store::show_replication(const Recovered& recovered) {
   state.acks_required.store(options_.replication.acks_required, std::memory_order_relaxed);
   state.ack_state.store(static_cast<uint32_t>(AckState::kComplete), std::memory_order_relaxed);
   state.durable_revision.store(recovered.last_revision, std::memory_order_seq_cst);
-  // What a follower of the former owner was told may be news to the history.
   const uint64_t heard = state.heard_epoch.load(std::memory_order_relaxed);
   if (heard < history_.heard_epoch) {
     state.heard_epoch.store(history_.heard_epoch, std::memory_order_relaxed);
@@ -87,7 +96,9 @@ Hello Store::hello() {
   hello.node_id = history_.node_id;
   hello.epoch = std::max(history_.epoch(), history_.heard_epoch);
   hello.revision = state.durable_revision.load(std::memory_order_seq_cst);
-  if (history_.terms.empty()) return hello;
+  // A store that was made here and holds nothing may become any node's backup.
+  const bool holds_nothing = hello.revision == 0 && !history_.follows;
+  if (history_.terms.empty() || holds_nothing) return hello;
   hello.cluster_id = load_uid(state.cluster_id);
   if (const Term* term = history_.term_of(hello.revision)) hello.term_id = term->id;
   return hello;
@@ -107,6 +118,7 @@ Status Store::adopt(const NodeIdentity& primary) {
     history.terms = primary.terms;
     history.heard_epoch = std::max(history.heard_epoch, primary.epoch);
     history.set_aside.clear();
+    history.follows = true;
   });
   return promoted ? Status(Code::kInterrupted, "replication: promoted") : status;
 }
@@ -131,21 +143,29 @@ FollowerProgress Store::progress() const noexcept {
   return {durable, durable, region_.header().revision.load(std::memory_order_relaxed)};
 }
 
-// An answer that knows of a higher epoch says that this node was promoted no longer last.
+// A node of the same data that knows of a higher epoch: another was promoted since.
+void Store::hear_of(const NodeIdentity& node) {
+  ReplicationState& state = region_.replication();
+  uint64_t heard = state.heard_epoch.load(std::memory_order_relaxed);
+  if (node.cluster_id != load_uid(state.cluster_id) || node.epoch <= heard) return;
+  state.heard_epoch.compare_exchange_strong(heard, node.epoch, std::memory_order_seq_cst);
+  ring_doorbell(region_);
+}
+
 std::optional<FollowerProgress> Store::acknowledge(Upstream& upstream) {
   const FollowerProgress progress = this->progress();
   const NodeHistory history = this->history();
   UpstreamHead head;
-  const Status status = upstream.post_ack(
-      history.node_id, std::max(history.epoch(), history.heard_epoch), progress, &head);
-  if (!status.is_ok() || !head.node) return std::nullopt;
-  ReplicationState& state = region_.replication();
-  const bool same_cluster = head.node->cluster_id == load_uid(state.cluster_id);
-  uint64_t heard = state.heard_epoch.load(std::memory_order_relaxed);
-  if (same_cluster && head.node->epoch > heard) {
-    state.heard_epoch.compare_exchange_strong(heard, head.node->epoch, std::memory_order_seq_cst);
-    ring_doorbell(region_);
+  const Status status =
+      upstream.post_ack(load_uid(region_.replication().cluster_id), history.node_id,
+                        std::max(history.epoch(), history.heard_epoch), progress, &head);
+  if (!status.is_ok()) return std::nullopt;
+  if (head.node) hear_of(*head.node);
+  if (head.status != 200 && is_following() && head.status != ack_refusal_) {
+    tell(Severity::kWarning, "the primary does not take this node's reports: it answers " +
+                                 std::to_string(head.status) + " " + head.problem);
   }
+  ack_refusal_ = head.status;
   if (head.status != 200) return std::nullopt;
   return progress;
 }
@@ -156,12 +176,20 @@ bool Store::maintain_replication() {
     drop_replicated();
     return true;
   }
-  const bool fenced = role() == Role::kPrimary && is_fenced();
-  if (!fenced && !committer_.has_promotion_requests()) return false;
+  if (role() == Role::kPrimary && is_fenced()) {
+    // What is not durable yet never will be; what is, may wait for backups in vain.
+    const Status status = committer_.refuse_writes(batches_[open_batch_], Code::kNotPrimary);
+    if (!status.is_ok()) {
+      refuse(status, Refusal());
+      return true;
+    }
+    committer_.accept_writes();
+    fence();
+    return true;
+  }
+  if (!committer_.has_promotion_requests()) return false;
   if (has_work()) finish(seal());
-  if (failed_.load(std::memory_order_acquire)) return true;
-  if (fenced) fence();
-  serve_promotions();
+  if (!failed_.load(std::memory_order_acquire)) serve_promotions();
   return true;
 }
 
@@ -196,7 +224,7 @@ void Store::serve_promotions() {
 // What was received and is not in this node's log is forgotten: nobody was told that it is here.
 Code Store::promote() {
   if (role() == Role::kPrimary) return Code::kOk;
-  if (role() == Role::kFenced) return Code::kNotPrimary;
+  if (role() == Role::kFenced && is_fenced()) return Code::kNotPrimary;
   if (refusing_) return Code::kReadOnly;
   replicated().close();
   const uint64_t heard = region_.replication().heard_epoch.load(std::memory_order_relaxed);
@@ -206,6 +234,7 @@ Code Store::promote() {
     history.terms.push_back({highest + 1, make_uid(LogOptions()), after});
     history.heard_epoch = highest + 1;
     history.set_aside = options_.replication.primary_name;
+    history.follows = false;
   });
   if (!status.is_ok()) {
     tell(Severity::kError, "the promotion could not be written down: " + status.text());

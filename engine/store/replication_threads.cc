@@ -44,6 +44,7 @@ void StorageWorker::Threads::run_receiver() {
       return store_->role() == Role::kBackup && !store_->following_stopped();
     };
     if (!follows()) {
+      follower.rest();
       replication_work_.wait(lock, [&] { return ending_ || follows(); });
       continue;
     }

@@ -40,6 +40,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void run_commit();
   void own();
   bool own_once();
+  void set_serving(Store* store);
   void commit_until_stopped();
   void dispatch();
   void sleep(Committer::Drained drained);
@@ -96,6 +97,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   std::atomic<bool> wants_install_{false};    // bootstrap_ is there
   std::condition_variable checkpoint_work_;   // for the checkpoint thread: requests, log, ending_
   Phase phase_ = Phase::kStarting;            // guarded by mutex_
+  Store* serving_ = nullptr;                  // guarded by mutex_: store_, while it commits
   Batch* batch_ = nullptr;                    // guarded by mutex_
   bool ending_ = false;                       // guarded by mutex_
   std::atomic<bool> sync_busy_{false};  // set by the commit thread, cleared by the sync thread

@@ -93,6 +93,11 @@ void StorageWorker::Threads::stop(Ending ending) {
     return commit_.detach();
   }
   ring_doorbell(region_);
+  {
+    // A batch that waits for backups holds the commit thread up, if that needs it done.
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (serving_ != nullptr) serving_->stop_waiting();
+  }
   commit_.join();
 }
 
@@ -148,17 +153,25 @@ bool StorageWorker::Threads::own_once() {
     for_good_.store(false, std::memory_order_relaxed);  // the state says more
     return false;
   }
+  set_serving(store_.get());
   ending_ = false;
   sync_ = std::thread([this] { run_sync(); });
   prepare_ = std::thread([this] { run_prepare(); });
   checkpoint_ = std::thread([this] { run_checkpoints(); });
   if (upstreams_ != nullptr) start_replication();
   commit_until_stopped();
+  set_serving(nullptr);
   end_helpers();
   store_->abandon_checkpoint();
   store_->let_go();
   if (must_let_go()) return false;
   return wants_install_.load(std::memory_order_acquire) ? install() : true;
+}
+
+void StorageWorker::Threads::set_serving(Store* store) {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  serving_ = store;
+  if (store != nullptr && stopping_.load(std::memory_order_seq_cst)) store->stop_waiting();
 }
 
 void StorageWorker::Threads::wake_clients() {

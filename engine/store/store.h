@@ -150,6 +150,7 @@ class Store : public FollowerHost {
   // replication.cc
   Status open_history(const Recovered& recovered);
   Role decide_role() const;
+  bool awaits_bootstrap() const;
   void show_replication(const Recovered& recovered);
   void set_role(Role role);
   Status change_history(const std::function<void(NodeHistory&)>& change);
@@ -159,6 +160,7 @@ class Store : public FollowerHost {
   void serve_promotions();
   Code promote();
   void drop_replicated();
+  void hear_of(const NodeIdentity& node);
   void stop_following();
 
   // healing.cc
@@ -196,6 +198,7 @@ class Store : public FollowerHost {
   bool heal_again_ = false;  // commit thread: the checkpoint at work began before the failure
   std::vector<KeptRequest> checkpoint_waiters_;
   mutable std::mutex history_mutex_;
+  int ack_refusal_ = 0;                         // acknowledging thread: the last answer's status
   std::atomic<bool> following_stopped_{false};  // for this owner's life
   NodeHistory history_;                         // guarded by history_mutex_: as it is on disk
 

@@ -37,6 +37,15 @@ std::optional<Problem> read_number(const Query& query, Parameter parameter,
   return std::nullopt;
 }
 
+// Far more than there will be promotions: one who says more would leave no epoch to be promoted to.
+constexpr uint64_t kEpochMax = uint64_t{1} << 40;
+
+std::optional<Problem> read_epoch(const Query& query, uint64_t* epoch) noexcept {
+  if (auto problem = read_number(query, Parameter::kEpoch, epoch)) return problem;
+  if (*epoch <= kEpochMax) return std::nullopt;
+  return malformed(Parameter::kEpoch, "an epoch, at most 2^40", *query.value(Parameter::kEpoch));
+}
+
 ProblemKind kind_of(Verdict verdict) noexcept {
   switch (verdict) {
     case Verdict::kBootstrap:
@@ -65,15 +74,16 @@ std::optional<Problem> read_node(const Query& query, Uid* node_id) noexcept {
 std::optional<Problem> read_hello(const Query& query, Hello* hello) noexcept {
   if (auto problem = read_node(query, &hello->node_id)) return problem;
   if (auto problem = read_uid(query, Parameter::kCluster, &hello->cluster_id)) return problem;
-  if (auto problem = read_number(query, Parameter::kEpoch, &hello->epoch)) return problem;
+  if (auto problem = read_epoch(query, &hello->epoch)) return problem;
   if (auto problem = read_number(query, Parameter::kFrom, &hello->revision)) return problem;
   return read_uid(query, Parameter::kTerm, &hello->term_id);
 }
 
 std::optional<Problem> read_ack(const Query& query, AckReport* report) noexcept {
   FollowerProgress& progress = report->progress;
+  if (auto problem = read_uid(query, Parameter::kCluster, &report->cluster_id)) return problem;
   if (auto problem = read_node(query, &report->node_id)) return problem;
-  if (auto problem = read_number(query, Parameter::kEpoch, &report->epoch)) return problem;
+  if (auto problem = read_epoch(query, &report->epoch)) return problem;
   if (auto problem = read_number(query, Parameter::kReceived, &progress.received)) return problem;
   if (auto problem = read_number(query, Parameter::kFlushed, &progress.flushed)) return problem;
   if (auto problem = read_number(query, Parameter::kApplied, &progress.applied)) return problem;
@@ -115,7 +125,12 @@ Problem verdict_problem(const Judgement& judgement, const NodeIdentity& node, co
   return not_primary_problem(node.role);
 }
 
-std::optional<Problem> ack_problem(const NodeIdentity& node, uint64_t epoch) noexcept {
+std::optional<Problem> ack_problem(const NodeIdentity& node, const AckReport& report) noexcept {
+  const uint64_t epoch = report.epoch;
+  if (report.cluster_id != node.cluster_id) {
+    return make_problem(ProblemKind::kOtherCluster, {"the report is of another cluster's node"});
+  }
+
   if (node.role == Role::kBackup) return not_primary_problem(node.role);
   if (epoch > node.epoch) {
     return make_problem(ProblemKind::kFenced,

@@ -16,6 +16,7 @@ namespace small_db {
 
 // What a follower reports.
 struct AckReport {
+  Uid cluster_id{};
   Uid node_id{};
   uint64_t epoch = 0;
   FollowerProgress progress;
@@ -32,7 +33,7 @@ struct AckReport {
 Problem verdict_problem(const Judgement& judgement, const NodeIdentity& node, const Hello& hello);
 
 // Of a report from another epoch, or to a node that is no primary; nothing when it counts.
-std::optional<Problem> ack_problem(const NodeIdentity& node, uint64_t epoch) noexcept;
+std::optional<Problem> ack_problem(const NodeIdentity& node, const AckReport& report) noexcept;
 
 // 409: a node that asks for a primary's service has asked another one.
 Problem not_primary_problem(Role role) noexcept;

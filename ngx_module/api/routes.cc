@@ -65,8 +65,8 @@ constexpr MethodRow kMethods[] = {
     {Route::kReplicationCheckpoint, Method::kGet, {Parameter::kNode}},
     {Route::kReplicationAck,
      Method::kPost,
-     {Parameter::kNode, Parameter::kEpoch, Parameter::kReceived, Parameter::kFlushed,
-      Parameter::kApplied}},
+     {Parameter::kCluster, Parameter::kNode, Parameter::kEpoch, Parameter::kReceived,
+      Parameter::kFlushed, Parameter::kApplied}},
     {Route::kPromote, Method::kPost, {}},
 };
 

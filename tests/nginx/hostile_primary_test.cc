@@ -167,7 +167,7 @@ TEST(HostilePrimary, ErrorHasAnEndlessBody) {
   EXPECT_TRUE(body.head.node.has_value());
 
   UpstreamHead head;
-  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, 1, {}, &head); }), kBoundedMs);
+  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); }), kBoundedMs);
   EXPECT_TRUE(status.is_ok()) << status.text();
   EXPECT_EQ(head.status, 409);
 }
@@ -185,7 +185,7 @@ TEST(HostilePrimary, IsNotThere) {
   Status status;
   EXPECT_LT(milliseconds_of([&] { status = upstream->get_log(Hello{}, body); }), kBoundedMs);
   expect_unavailable(status, *upstream, "connect");
-  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, 1, {}, &head); }), kBoundedMs);
+  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); }), kBoundedMs);
   expect_unavailable(status, *upstream, "connect");
   EXPECT_LT(milliseconds_of([&] { status = upstream->get_checkpoint(Uid{}, 0, "", body); }),
             kBoundedMs);
@@ -198,7 +198,7 @@ TEST(HostilePrimary, AckIsNeverAnswered) {
   const auto upstream = make_upstream(upstream_settings(server.url()));
   UpstreamHead head;
   Status status;
-  const int64_t ms = milliseconds_of([&] { status = upstream->post_ack(Uid{}, 1, {}, &head); });
+  const int64_t ms = milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); });
   EXPECT_GE(ms, 450);
   EXPECT_LT(ms, kBoundedMs);
   expect_unavailable(status, *upstream, "no answer in time");
@@ -213,7 +213,7 @@ TEST(HostilePrimary, AnswerOfAnAckDrips) {
   const auto upstream = make_upstream(upstream_settings(server.url()));
   UpstreamHead head;
   Status status;
-  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, 1, {}, &head); }), kBoundedMs);
+  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); }), kBoundedMs);
   expect_unavailable(status, *upstream, "in time");
 }
 
@@ -302,7 +302,7 @@ TEST(HttpUpstream, AsksAgainWhereAKeptConnectionWasClosed) {
   const auto upstream = make_upstream(upstream_settings(server.url()));
   for (int i = 0; i < 5; i++) {
     UpstreamHead head;
-    EXPECT_TRUE(upstream->post_ack(Uid{}, 1, {}, &head).is_ok()) << upstream->failure();
+    EXPECT_TRUE(upstream->post_ack(Uid{}, Uid{}, 1, {}, &head).is_ok()) << upstream->failure();
     EXPECT_EQ(head.status, 200);
     EXPECT_TRUE(head.node.has_value());
   }
@@ -319,7 +319,7 @@ TEST(HttpUpstream, AsksNoProxyOfTheEnvironment) {
   setenv("all_proxy", proxy.url().c_str(), 1);
   UpstreamHead head;
   EXPECT_TRUE(
-      make_upstream(upstream_settings(server.url()))->post_ack(Uid{}, 1, {}, &head).is_ok());
+      make_upstream(upstream_settings(server.url()))->post_ack(Uid{}, Uid{}, 1, {}, &head).is_ok());
   unsetenv("http_proxy");
   unsetenv("all_proxy");
   EXPECT_EQ(proxy.connections(), 0);
@@ -422,11 +422,11 @@ TEST(HttpUpstream, InterruptEndsLaterCallsUntilItIsResumed) {
   upstream->interrupt();
   UpstreamHead head;
   CollectedBody body;
-  EXPECT_EQ(upstream->post_ack(Uid{}, 1, {}, &head).code(), Code::kInterrupted);
+  EXPECT_EQ(upstream->post_ack(Uid{}, Uid{}, 1, {}, &head).code(), Code::kInterrupted);
   EXPECT_EQ(upstream->get_log(Hello{}, body).code(), Code::kInterrupted);
   EXPECT_EQ(server.connections(), 0);
   upstream->resume();
-  EXPECT_TRUE(upstream->post_ack(Uid{}, 1, {}, &head).is_ok()) << upstream->failure();
+  EXPECT_TRUE(upstream->post_ack(Uid{}, Uid{}, 1, {}, &head).is_ok()) << upstream->failure();
 }
 
 TEST(HttpUpstream, InterruptEndsAFloodThatNeverPauses) {

@@ -57,23 +57,25 @@ TEST(HttpUpstreamAtNginx, AsksForTheLog) {
 
 TEST(HttpUpstreamAtNginx, PostsAcknowledgementsOverOneConnection) {
   NginxOptions options;
-  options.server_lines =
-      location("/v/replication/ack",
-               add_node_headers() +
-                   "add_header Small-Db-Generation $connection always;\n"
-                   "add_header Small-Db-Common $connection_requests always;\n"
-                   "if ($request != 'POST /v/replication/ack?node=11111111111111111111111111111111&"
-                   "epoch=4&received=30&flushed=20&applied=10 HTTP/1.1') { return 400; }\n"
-                   "if ($content_length != 0) { return 411; }\n"
-                   "if ($content_type) { return 415; }\n"
-                   "return 200 '{\"ok\":true}';\n");
+  options.server_lines = location(
+      "/v/replication/ack",
+      add_node_headers() +
+          "add_header Small-Db-Generation $connection always;\n"
+          "add_header Small-Db-Common $connection_requests always;\n"
+          "if ($request != 'POST "
+          "/v/replication/"
+          "ack?cluster=22222222222222222222222222222222&node=11111111111111111111111111111111&"
+          "epoch=4&received=30&flushed=20&applied=10 HTTP/1.1') { return 400; }\n"
+          "if ($content_length != 0) { return 411; }\n"
+          "if ($content_type) { return 415; }\n"
+          "return 200 '{\"ok\":true}';\n");
   NginxServer server(options);
   server.start();
   const auto upstream = make_upstream(upstream_settings(url_of(server, "/v/")));
   uint64_t connection = 0;
   for (uint64_t i = 1; i <= 5; i++) {
     UpstreamHead head;
-    EXPECT_TRUE(upstream->post_ack(uid_of(0x11), 4, {30, 20, 10}, &head).is_ok());
+    EXPECT_TRUE(upstream->post_ack(uid_of(0x22), uid_of(0x11), 4, {30, 20, 10}, &head).is_ok());
     EXPECT_EQ(head.status, 200) << upstream->failure();
     EXPECT_TRUE(head.node.has_value());
     if (i == 1) connection = head.generation;
@@ -156,7 +158,7 @@ TEST(HttpUpstreamAtNginx, PassesOnWhatANodeRefuses) {
             url_of(server, "/v/") + ": the answer is 409 diverged: It holds other data.");
 
   UpstreamHead head;
-  EXPECT_TRUE(upstream->post_ack(Uid{}, 1, {}, &head).is_ok());
+  EXPECT_TRUE(upstream->post_ack(Uid{}, Uid{}, 1, {}, &head).is_ok());
   EXPECT_EQ(head.status, 502);
   EXPECT_FALSE(head.node.has_value());
   EXPECT_EQ(head.problem, "");

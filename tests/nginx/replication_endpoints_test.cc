@@ -37,7 +37,9 @@ class Replication : public ::testing::Test {
     return client_->send({.method = "POST", .target = "/v1/checkpoint", .body = ""});
   }
   HttpResponse post_ack(const std::string& query) {
-    return client_->send({.method = "POST", .target = "/v1/replication/ack?" + query, .body = ""});
+    return client_->send({.method = "POST",
+                          .target = "/v1/replication/ack?cluster=" + node_.cluster + "&" + query,
+                          .body = ""});
   }
   std::string target(uint64_t from, const std::string& follower = kFollowerId) {
     return log_target(node_, from, follower);

@@ -52,8 +52,8 @@ class MemoryUpstream : public Upstream {
   Status get_log(const Hello& hello, UpstreamBody& body) override;
   Status get_checkpoint(const Uid& node_id, uint64_t offset, std::string_view etag,
                         UpstreamBody& body) override;
-  Status post_ack(const Uid& node_id, uint64_t epoch, const FollowerProgress& progress,
-                  UpstreamHead* head) override;
+  Status post_ack(const Uid& cluster_id, const Uid& node_id, uint64_t epoch,
+                  const FollowerProgress& progress, UpstreamHead* head) override;
   void interrupt() noexcept override { interrupted_.store(true); }
   void resume() noexcept override { interrupted_.store(false); }
   std::string failure() const override { return "cut"; }
@@ -158,7 +158,7 @@ Status MemoryUpstream::get_checkpoint(const Uid&, uint64_t offset, std::string_v
   return Status::ok();
 }
 
-Status MemoryUpstream::post_ack(const Uid& node_id, uint64_t epoch,
+Status MemoryUpstream::post_ack(const Uid&, const Uid& node_id, uint64_t epoch,
                                 const FollowerProgress& progress, UpstreamHead* answer) {
   if (is_cut()) return cut();
   ReplicationState& state = node_.region().replication();
@@ -239,15 +239,17 @@ Node::~Node() {
 }
 
 void Node::start() {
+  launch();
+  ASSERT_TRUE(eventually([&] { return serves(); })) << name_ << ": " << region().reason();
+}
+
+void Node::launch() {
   stopping_.store(false);
-  if (primary_ != nullptr) {
-    options.replication.primary_name = primary_->name();
-    factory_ = std::make_unique<Factory>(*primary_);
-  }
+  options.replication.primary_name = primary_ == nullptr ? "" : primary_->name();
+  factory_ = primary_ == nullptr ? nullptr : std::make_unique<Factory>(*primary_);
   worker_ =
       std::make_unique<StorageWorker>(region(), path_, options, *bells_, *lines_, factory_.get());
   worker_->start();
-  ASSERT_TRUE(eventually([&] { return serves(); })) << name_ << ": " << region().reason();
   client_ = attach_client(region());
 }
 

@@ -28,7 +28,8 @@ class Node {
   // What the store's directives would say. Before start().
   StoreOptions options;
   void follow(Node* primary) { primary_ = primary; }
-  void start();
+  void start();   // and waits until it serves
+  void launch();  // does not wait
   void stop();
   // As after kill -9: the region is new.
   void restart();

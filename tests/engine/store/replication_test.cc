@@ -55,6 +55,51 @@ TEST_F(ReplicationThreads, AnEmptyBackupBecomesACopyAndFollows) {
   EXPECT_TRUE(eventually([&] { return b_.region().replication().behind_since_ms.load() == 0; }));
 }
 
+TEST_F(ReplicationThreads, ABackupThatHasNotSeenItsPrimaryServesNothing) {
+  a_.set_reachable(false);
+  a_.start();
+  put_many(a_, 0, 10);
+  ASSERT_EQ(a_.checkpoint().code, Code::kOk);
+  b_.launch();
+  ASSERT_TRUE(eventually([&] { return !b_.region().reason().empty(); }));
+  EXPECT_FALSE(b_.serves());
+  EXPECT_EQ(b_.content(), "no state");
+  EXPECT_NE(b_.promote().code, Code::kOk);
+  a_.set_reachable(true);
+  ASSERT_TRUE(catches_up(b_, a_)) << b_.log();
+  EXPECT_EQ(b_.content(), a_.content());
+}
+
+TEST_F(ReplicationThreads, ABackupThatIsToFollowNobodyTakesNoWritesUntilItIsPromoted) {
+  start_both();
+  b_.stop();
+  b_.follow(nullptr);
+  b_.restart();
+  EXPECT_EQ(b_.role(), Role::kFenced);
+  EXPECT_EQ(b_.put("key", "value").code, Code::kNotPrimary);
+  ASSERT_EQ(b_.promote().code, Code::kOk);
+  EXPECT_EQ(b_.epoch(), 2u);
+  EXPECT_EQ(b_.put("key", "value").code, Code::kOk);
+}
+
+// A write that waits for backups in vain does not keep a primary from being fenced.
+TEST_F(ReplicationThreads, APrimaryThatWaitsForBackupsIsFenced) {
+  a_.options.replication.acks_required = 1;
+  a_.options.replication.ack_timeout_us = 50'000;
+  a_.start();
+  ASSERT_EQ(a_.checkpoint().code, Code::kOk);
+  b_.start();
+  ASSERT_EQ(a_.put("key", "first").code, Code::kOk);
+  ASSERT_TRUE(catches_up(b_, a_));
+  a_.set_reachable(false);
+  const uint64_t waiting = a_.submit_put("key", "second");
+  ASSERT_TRUE(eventually([&] { return ack_state(a_) == AckState::kMissing; }));
+  ASSERT_EQ(b_.promote().code, Code::kOk);
+  a_.set_reachable(true);
+  ASSERT_TRUE(has_role(a_, Role::kFenced)) << a_.log();
+  EXPECT_EQ(a_.await(waiting).code, Code::kOutcomeUnknown);
+}
+
 TEST_F(ReplicationThreads, ABackupRefusesWritesAndServesReads) {
   start_both();
   EXPECT_EQ(b_.put("key", "value").code, Code::kNotPrimary);
@@ -137,8 +182,8 @@ TEST_F(ReplicationThreads, AWriteWaitsForTheBackupThatItIsPromised) {
   a_.options.replication.acks_required = 1;
   a_.options.replication.ack_timeout_us = 200'000;
   a_.start();
+  ASSERT_EQ(a_.checkpoint().code, Code::kOk);
   b_.start();
-  ASSERT_TRUE(eventually([&] { return a_.checkpoint().code == Code::kOk; }));
   ASSERT_EQ(a_.put("first", "value").code, Code::kOk) << a_.log() << b_.log();
   EXPECT_EQ(b_.region().replication().durable_revision.load(), a_.revision());
 }
@@ -163,8 +208,8 @@ TEST_F(ReplicationThreads, ABackupWhoseContentIsNotItsPrimarysStops) {
 TEST_F(ReplicationThreads, NoAcknowledgedWriteIsLostWithThePrimary) {
   a_.options.replication.acks_required = 1;
   a_.start();
+  ASSERT_EQ(a_.checkpoint().code, Code::kOk);
   b_.start();
-  ASSERT_TRUE(eventually([&] { return a_.checkpoint().code == Code::kOk; }));
   put_many(a_, 0, 40);
   const std::string acknowledged = a_.content();
   a_.stop();
@@ -176,8 +221,8 @@ TEST_F(ReplicationThreads, WritesAreRefusedWhileTooFewBackupsAnswer) {
   a_.options.replication.acks_required = 1;
   a_.options.replication.ack_timeout_us = 50'000;
   a_.start();
+  ASSERT_EQ(a_.checkpoint().code, Code::kOk);
   b_.start();
-  ASSERT_TRUE(eventually([&] { return a_.checkpoint().code == Code::kOk; }));
   ASSERT_EQ(a_.put("key", "first").code, Code::kOk);
   const uint64_t visible = a_.revision();
   a_.set_reachable(false);
@@ -211,8 +256,8 @@ TEST_F(ReplicationThreads, AWriteThatWaitsOutlivesItsOwner) {
   a_.options.replication.acks_required = 1;
   a_.options.replication.ack_timeout_us = 50'000;
   a_.start();
+  ASSERT_EQ(a_.checkpoint().code, Code::kOk);
   b_.start();
-  ASSERT_TRUE(eventually([&] { return a_.checkpoint().code == Code::kOk; }));
   ASSERT_EQ(a_.put("key", "first").code, Code::kOk);
   a_.set_reachable(false);
   const uint64_t waiting = a_.submit_put("key", "second");

@@ -56,7 +56,7 @@ TEST(FollowerRequest, RefusesAHelloThatLacksSomethingOrIsMalformed) {
 
 TEST(FollowerRequest, ReadsAReport) {
   AckReport report;
-  const std::string head = "node=" + kB + "&epoch=7&";
+  const std::string head = "cluster=" + kA + "&node=" + kB + "&epoch=7&";
   EXPECT_EQ(refusal(read_ack, head + "received=3&flushed=2&applied=1", &report), "");
   EXPECT_EQ(report.progress.received, 3u);
   EXPECT_EQ(report.progress.flushed, 2u);
@@ -65,19 +65,35 @@ TEST(FollowerRequest, ReadsAReport) {
   EXPECT_NE(refusal(read_ack, head + "received=3&flushed=4&applied=1", &report), "");
   EXPECT_NE(refusal(read_ack, head + "received=3&flushed=2&applied=3", &report), "");
   EXPECT_NE(refusal(read_ack, head + "received=3&flushed=2", &report), "");
+  EXPECT_NE(refusal(read_ack, "node=" + kB + "&epoch=7&received=3&flushed=2&applied=1", &report),
+            "");
+  EXPECT_NE(refusal(read_ack,
+                    "cluster=" + kA + "&node=" + kB +
+                        "&epoch=1099511627777&received=3&flushed=2&applied=1",
+                    &report),
+            "");
+}
+
+AckReport report_of(uint64_t epoch) {
+  AckReport report;
+  report.epoch = epoch;
+  return report;
 }
 
 TEST(FollowerRequest, AReportCountsInItsEpochAlone) {
   NodeIdentity node;
   node.epoch = 5;
-  EXPECT_FALSE(ack_problem(node, 5));
-  EXPECT_STREQ(ack_problem(node, 6)->type, "urn:small-db:problem:fenced");
-  EXPECT_STREQ(ack_problem(node, 4)->type, "urn:small-db:problem:stale-epoch");
+  EXPECT_FALSE(ack_problem(node, report_of(5)));
+  EXPECT_STREQ(ack_problem(node, report_of(6))->type, "urn:small-db:problem:fenced");
+  EXPECT_STREQ(ack_problem(node, report_of(4))->type, "urn:small-db:problem:stale-epoch");
   node.role = Role::kFenced;
-  EXPECT_STREQ(ack_problem(node, 5)->type, "urn:small-db:problem:not-primary");
+  EXPECT_STREQ(ack_problem(node, report_of(5))->type, "urn:small-db:problem:not-primary");
   node.role = Role::kBackup;
-  EXPECT_STREQ(ack_problem(node, 6)->type, "urn:small-db:problem:not-primary");
-  EXPECT_EQ(ack_problem(node, 6)->status, 409);
+  EXPECT_STREQ(ack_problem(node, report_of(6))->type, "urn:small-db:problem:not-primary");
+  EXPECT_EQ(ack_problem(node, report_of(6))->status, 409);
+  AckReport foreign = report_of(6);
+  foreign.cluster_id[0] = std::byte{1};
+  EXPECT_STREQ(ack_problem(node, foreign)->type, "urn:small-db:problem:other-cluster");
 }
 
 TEST(FollowerRequest, EachVerdictHasItsAnswer) {
