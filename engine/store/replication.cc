@@ -7,28 +7,38 @@
 
 namespace small_db {
 
-// A store from before there were histories has written all that it holds itself.
+// A disk that is full keeps no store from being read.
 Status Store::open_history(const Recovered& recovered) {
-  Result<NodeHistory> history = read_history(environment_.directory);
-  if (history.is_ok()) {
-    {
-      const std::lock_guard<std::mutex> guard(history_mutex_);
-      history_ = std::move(history).value();
-    }
-    // A former owner may have died between hearing of an epoch and writing it down.
-    const uint64_t heard = region_.replication().heard_epoch.load(std::memory_order_relaxed);
-    return change_history(
-        [&](NodeHistory& changed) { changed.heard_epoch = std::max(changed.heard_epoch, heard); });
+  Result<NodeHistory> read = read_history(environment_.directory);
+  if (!read.is_ok() && read.status().code() != Code::kNotFound) {
+    tell(Severity::kError,
+         "the file `history` can't be read. Restore it; without it, this node's "
+         "backups, or this backup, take a checkpoint again");
+    return read.status();
   }
-  if (history.status().code() != Code::kNotFound) return history.status();
-  return change_history([&](NodeHistory& fresh) {
-    fresh.node_id = make_uid(LogOptions());
-    const bool is_empty_backup =
-        !options_.replication.primary_name.empty() && recovered.last_revision == 0;
-    // An empty backup belongs to no cluster yet: that of its primary will be its own.
-    if (is_empty_backup) return;
-    fresh.terms = {{std::max<uint64_t>(recovered.epoch, 1), make_uid(LogOptions()), 0}};
-  });
+  const NodeHistory found = read.is_ok() ? std::move(read).value() : make_history(recovered);
+  NodeHistory wanted = found;
+  // A former owner may have died between hearing of an epoch and writing it down.
+  wanted.heard_epoch = std::max(wanted.heard_epoch,
+                                region_.replication().heard_epoch.load(std::memory_order_relaxed));
+  Status status;
+  if (!read.is_ok() || wanted != found) status = write_history(environment_.directory, wanted);
+  const std::lock_guard<std::mutex> guard(history_mutex_);
+  history_ = std::move(wanted);
+  if (status.code() != Code::kNoDiskSpace) return status;
+  tell(Severity::kWarning, "the disk is full: the file `history` is not written");
+  return Status::ok();
+}
+
+// A store from before there were histories has written all that it holds itself. An empty backup
+// belongs to no cluster yet: that of its primary will be its own.
+NodeHistory Store::make_history(const Recovered& recovered) const {
+  NodeHistory history;
+  history.node_id = make_uid(LogOptions());
+  const bool is_backup = !options_.replication.primary_name.empty();
+  if (is_backup && recovered.last_revision == 0) return history;
+  history.terms = {{std::max<uint64_t>(recovered.epoch, 1), make_uid(LogOptions()), 0}};
+  return history;
 }
 
 // Durable before it counts.

@@ -149,6 +149,7 @@ class Store : public FollowerHost {
 
   // replication.cc
   Status open_history(const Recovered& recovered);
+  NodeHistory make_history(const Recovered& recovered) const;
   Role decide_role() const;
   bool awaits_bootstrap() const;
   void show_replication(const Recovered& recovered);
