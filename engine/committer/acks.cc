@@ -1,6 +1,7 @@
 // What a primary's followers have to do with a commit: they are told what is durable, and, where it
 // is asked for, a batch is seen and answered only when enough of them have it on disk. Sync thread.
 #include <algorithm>
+#include <string>
 
 #include "engine/committer/committer.h"
 #include "engine/platform/futex.h"
@@ -33,10 +34,11 @@ void Committer::stop_waiting() noexcept {
 
 // True when the revision may be seen and answered. False: the wait was stopped.
 bool Committer::await_acks(uint64_t revision) {
-  if (left_a_batch_) return false;
+  if (left_a_batch()) return false;
   if (options_.acks_required == 0 || !is_primary_ || revision == 0) return true;
-  left_a_batch_ = !wait_for_acks(revision);
-  return !left_a_batch_;
+  if (wait_for_acks(revision)) return true;
+  left_a_batch_.store(true, std::memory_order_release);
+  return false;
 }
 
 bool Committer::wait_for_acks(uint64_t revision) {
@@ -44,9 +46,8 @@ bool Committer::wait_for_acks(uint64_t revision) {
   const uint64_t give_up_us = clock_.monotonic_us() + options_.ack_timeout_us;
   // Those who were left behind are waited for again when they have caught up.
   const uint64_t visible = region_.header().revision.load(std::memory_order_relaxed);
-  const bool alone = replication.ack_state.load(std::memory_order_relaxed) ==
-                         static_cast<uint32_t>(AckState::kDegraded) &&
-                     count_acks(replication, epoch_, visible) < options_.acks_required;
+  const bool alone =
+      is_degraded() && count_acks(replication, epoch_, visible) < options_.acks_required;
   if (alone) return true;
   replication.acks_awaited.store(1, std::memory_order_seq_cst);
   bool enough = false;
@@ -64,7 +65,13 @@ bool Committer::wait_for_acks(uint64_t revision) {
   }
   replication.acks_awaited.store(0, std::memory_order_seq_cst);
   if (enough) set_ack_state(AckState::kComplete);
-  return enough || options_.degrade;
+  // One that was stopped has not gone on alone.
+  return enough || is_degraded();
+}
+
+bool Committer::is_degraded() const noexcept {
+  return region_.replication().ack_state.load(std::memory_order_relaxed) ==
+         static_cast<uint32_t>(AckState::kDegraded);
 }
 
 // Another owner is to take over, or another primary is there: what waits is theirs to answer.
@@ -80,6 +87,21 @@ void Committer::set_ack_state(AckState state) {
   if (replication.ack_state.load(std::memory_order_relaxed) == value) return;
   if (state != AckState::kComplete) add_relaxed(replication.ack_timeouts, 1);
   replication.ack_state.store(value, std::memory_order_relaxed);
+  tell_ack_state(state);
+}
+
+void Committer::tell_ack_state(AckState state) {
+  if (options_.log == nullptr) return;
+  if (state == AckState::kComplete) {
+    return options_.log->write(Severity::kNotice, "enough backups acknowledge writes again");
+  }
+  const std::string consequence = state == AckState::kDegraded
+                                      ? "writes are acknowledged without them"
+                                      : "writes are refused until enough do";
+  options_.log->write(Severity::kError,
+                      "fewer backups than " + std::to_string(options_.acks_required) +
+                          " have acknowledged a write within " +
+                          std::to_string(options_.ack_timeout_us / 1000) + " ms: " + consequence);
 }
 
 }  // namespace small_db

@@ -24,6 +24,7 @@
 #include "engine/committer/known_requests.h"
 #include "engine/platform/bells.h"
 #include "engine/platform/clock.h"
+#include "engine/platform/event_log.h"
 #include "engine/record/write_set.h"
 #include "engine/replication/replicated_frames.h"
 #include "engine/table/table.h"
@@ -40,6 +41,7 @@ struct CommitterOptions {
   uint64_t ack_timeout_us = 5'000'000;  // then, by this choice, it
   bool degrade =
       false;  // is seen and answered without them, or waits on while new ones are refused
+  EventLog* log = nullptr;  // told how writes stand with the followers that they wait for
 };
 
 // All write sets that are on their way in chunks, together: one that would exceed it is refused.
@@ -130,7 +132,7 @@ class Committer {
   // next owner, unpublished.
   void stop_waiting() noexcept;
   // True after that, if a batch was left.
-  bool left_a_batch() const noexcept { return left_a_batch_; }
+  bool left_a_batch() const noexcept { return left_a_batch_.load(std::memory_order_acquire); }
 
   // Commit thread, no batch with the sync thread and none open: ends the active log.
   Status write_seal_frame();
@@ -251,7 +253,9 @@ class Committer {
   bool await_acks(uint64_t revision);
   bool wait_for_acks(uint64_t revision);
   bool must_stop_waiting() const;
+  bool is_degraded() const noexcept;
   void set_ack_state(AckState state);
+  void tell_ack_state(AckState state);
 
   // streams.cc
   static StreamKey stream_key(const Request& request) noexcept;
@@ -311,7 +315,7 @@ class Committer {
   std::optional<LogPosition>
       floor_;                      // until the requests that the log held at the start are answered
   std::vector<uint32_t> pending_;  // by slot: completions put and not yet published
-  bool left_a_batch_ = false;
+  std::atomic<bool> left_a_batch_{false};  // set by the sync thread
 
   std::atomic<bool> stop_waiting_{false};
 };

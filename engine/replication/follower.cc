@@ -52,6 +52,10 @@ Follower::Next Follower::after_log(const Status& status) {
 Follower::Next Follower::refused() {
   if (head_.problem == "bootstrap-needed") return fetch_checkpoint(false);
   if (head_.problem == "diverged") return fetch_checkpoint(true);
+  return fail_by_answer();
+}
+
+Follower::Next Follower::fail_by_answer() {
   return fail("the primary answers " + std::to_string(head_.status) +
               (head_.problem.empty() ? "" : " " + head_.problem) +
               (head_.detail.empty() ? "" : ": " + head_.detail));
@@ -149,7 +153,7 @@ Follower::Next Follower::fetch_checkpoint(bool diverged) {
   const Status status = upstream_.get_checkpoint(hello_.node_id, offset_, etag_, *this);
   if (!failure_.is_ok()) return fail("the checkpoint can't be stored: " + failure_.text());
   if (!status.is_ok()) return fail("the checkpoint can't be fetched: " + upstream_.failure());
-  if (head_.status != kOk && head_.status != kPartial) return refused();
+  if (head_.status != kOk && head_.status != kPartial) return fail_by_answer();
   if (total_ && offset_ != *total_) return fail("the primary cut the checkpoint off");
   Status verified = file_->sync_data();
   if (verified.is_ok()) verified = verify_bootstrap(directory_, bootstrap_.generation);
@@ -217,7 +221,7 @@ void Follower::set_problem(const std::string& problem) {
 }
 
 Follower::Next Follower::fail(const std::string& problem) {
-  ++failures_;
+  failures_ = progressed_ ? 1 : failures_ + 1;
   if (frames_.is_closed()) return Next::kLater;  // the store has ended it, and says why
   set_phase(FollowPhase::kConnecting);
   set_problem(problem);

@@ -77,6 +77,7 @@ class Follower : private UpstreamBody {
   void set_phase(FollowPhase phase);
   void set_problem(const std::string& problem);
   Next fail(const std::string& problem);
+  Next fail_by_answer();
 
   Region region_;
   Directory& directory_;

@@ -18,6 +18,10 @@ Status Store::open_history(const Recovered& recovered) {
   }
   const NodeHistory found = read.is_ok() ? std::move(read).value() : make_history(recovered);
   NodeHistory wanted = found;
+  // A backup that never found its primary, and is none any more.
+  if (wanted.terms.empty() && options_.replication.primary_name.empty()) {
+    wanted.terms = make_history(recovered).terms;
+  }
   // A former owner may have died between hearing of an epoch and writing it down.
   wanted.heard_epoch = std::max(wanted.heard_epoch,
                                 region_.replication().heard_epoch.load(std::memory_order_relaxed));
@@ -88,7 +92,8 @@ void Store::show_replication(const Recovered& recovered) {
 
 void Store::set_role(Role role) {
   if (role == Role::kPrimary) {
-    committer_.become_primary(std::max(committer_.epoch(), history_.epoch()));
+    const uint64_t epoch = region_.replication().epoch.load(std::memory_order_relaxed);
+    committer_.become_primary(std::max(committer_.epoch(), epoch));
   } else {
     committer_.become_follower();
   }
@@ -217,7 +222,7 @@ void Store::fence() {
     history.heard_epoch = std::max(history.heard_epoch, heard);
     history.set_aside.clear();
   });
-  set_role(decide_role() == Role::kPrimary ? Role::kFenced : decide_role());
+  set_role(options_.replication.primary_name.empty() ? Role::kFenced : Role::kBackup);
   tell(Severity::kError,
        "fenced: another node was promoted, in epoch " + std::to_string(heard) +
            "; writes are refused here" +
@@ -228,7 +233,8 @@ void Store::serve_promotions() {
   const std::vector<KeptRequest> requests = committer_.take_promotion_requests();
   if (requests.empty()) return;
   const Code code = promote();
-  committer_.answer_kept(requests, code, history_.epoch(), batches_[open_batch_]);
+  const uint64_t epoch = region_.replication().epoch.load(std::memory_order_relaxed);
+  committer_.answer_kept(requests, code, epoch, batches_[open_batch_]);
 }
 
 // What was received and is not in this node's log is forgotten: nobody was told that it is here.
@@ -241,6 +247,10 @@ Code Store::promote() {
   const uint64_t after = committer_.revision();
   const Status status = change_history([&](NodeHistory& history) {
     const uint64_t highest = std::max({history.epoch(), history.heard_epoch, heard});
+    // A primary's terms come with its first answer: what it wrote in them may not be here.
+    while (!history.terms.empty() && history.terms.back().after_revision > after) {
+      history.terms.pop_back();
+    }
     history.terms.push_back({highest + 1, make_uid(LogOptions()), after});
     history.heard_epoch = highest + 1;
     history.set_aside = options_.replication.primary_name;
@@ -250,11 +260,12 @@ Code Store::promote() {
     tell(Severity::kError, "the promotion could not be written down: " + status.text());
     return Code::kIoError;
   }
-  region_.replication().heard_epoch.store(history_.epoch(), std::memory_order_relaxed);
+  const uint64_t epoch = region_.replication().epoch.load(std::memory_order_relaxed);
+  region_.replication().heard_epoch.store(epoch, std::memory_order_relaxed);
   set_role(Role::kPrimary);
   // Followers learn of terms by the newest few: a bootstrap must begin in one of them.
   request_checkpoint();
-  tell(Severity::kNotice, "promoted: primary in epoch " + std::to_string(history_.epoch()) +
+  tell(Severity::kNotice, "promoted: primary in epoch " + std::to_string(epoch) +
                               " from revision " + std::to_string(after + 1) + " on");
   return Code::kOk;
 }

@@ -268,6 +268,7 @@ void StorageWorker::Threads::sleep(Committer::Drained drained) {
 void StorageWorker::Threads::switch_log() {
   wait_for_sync();
   if (store_->has_work()) store_->finish(store_->seal());
+  if (store_->left_a_batch()) return;  // it waited for backups in vain: the next owner's matter
   store_->switch_log();
   const std::lock_guard<std::mutex> guard(mutex_);
   checkpoint_work_.notify_one();

@@ -7,7 +7,7 @@
 namespace small_db {
 namespace {
 
-CommitterOptions committer_options(const StoreOptions& options) {
+CommitterOptions committer_options(const StoreOptions& options, EventLog& log) {
   CommitterOptions result;
   result.batch_bytes_max = options.batch_bytes_max;
   result.batch_requests_max = options.batch_requests_max;
@@ -15,6 +15,7 @@ CommitterOptions committer_options(const StoreOptions& options) {
   result.acks_required = options.replication.acks_required;
   result.ack_timeout_us = options.replication.ack_timeout_us;
   result.degrade = options.replication.degrade;
+  result.log = &log;
   return result;
 }
 
@@ -26,8 +27,8 @@ Store::Store(Region region, const StoreEnvironment& environment, const StoreOpti
       options_(options),
       table_(region),
       checkpointer_(region, environment.directory, environment.clock, environment.log, options),
-      committer_(region, table_, environment.bells, environment.clock, committer_options(options)) {
-}
+      committer_(region, table_, environment.bells, environment.clock,
+                 committer_options(options, environment.log)) {}
 
 Batch& Store::seal() {
   Batch& batch = batches_[open_batch_];

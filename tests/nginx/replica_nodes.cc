@@ -138,10 +138,10 @@ void ReplicaPair::start_primary() {
   client_ = std::make_unique<HttpClient>(primary_->port());
 }
 
-void ReplicaPair::start_backup(int port) {
+void ReplicaPair::start_backup(int port, Until until) {
   backup_options_.store_lines += backup_of_line(port == 0 ? primary_->port() : port);
   backup_ = std::make_unique<NginxServer>(backup_options_);
-  backup_->start();
+  backup_->start(until);
 }
 
 void ReplicaPair::start() {

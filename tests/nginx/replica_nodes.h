@@ -40,7 +40,7 @@ class ReplicaPair {
 
   void start_primary();
   // port: where it is to find its primary; 0: where that is.
-  void start_backup(int port = 0);
+  void start_backup(int port = 0, Until until = Until::kServing);
   // Both, and waits until the backup follows.
   void start();
 

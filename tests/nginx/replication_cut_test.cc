@@ -30,7 +30,8 @@ class ReplicationCut : public ::testing::Test {
     proxy_ = std::make_unique<TcpProxy>(pair_->primary().port());
     proxy_->set_mode(mode);
   }
-  void start_backup() { pair_->start_backup(proxy_->port()); }
+  // It serves nothing before it has the primary's checkpoint.
+  void start_backup() { pair_->start_backup(proxy_->port(), Until::kListening); }
 
   // Nothing stands between the two any more.
   void expect_recovery() {
@@ -107,7 +108,7 @@ TEST_F(ReplicationCut, ThePrimaryIsRefusedForAWhile) {
   start_backup();
   EXPECT_TRUE(poll_until([&] { return proxy_->connections() >= 4; }));
   EXPECT_NE(pair_->backup().error_log().find("can't be reached"), std::string::npos);
-  EXPECT_EQ(HttpClient(pair_->backup().port()).get("/v1/kv/before").status, 404);
+  expect_problem(HttpClient(pair_->backup().port()).get("/v1/kv/before"), 503, "unavailable");
   expect_recovery();
 }
 
