@@ -33,8 +33,8 @@ class HttpUpstream final : public Upstream {
   Status get_log(const Hello& hello, UpstreamBody& body) override;
   Status get_checkpoint(const Uid& node_id, uint64_t offset, std::string_view etag,
                         UpstreamBody& body) override;
-  Status post_ack(const Uid& cluster_id, const Uid& node_id, uint64_t epoch, const FollowerProgress& progress,
-                  UpstreamHead* head) override;
+  Status post_ack(const Uid& cluster_id, const Uid& node_id, uint64_t epoch,
+                  const FollowerProgress& progress, UpstreamHead* head) override;
   void interrupt() noexcept override;
   void resume() noexcept override;
   // Of the last call; empty when its answer was the one that was hoped for.
