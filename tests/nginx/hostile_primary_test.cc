@@ -167,7 +167,8 @@ TEST(HostilePrimary, ErrorHasAnEndlessBody) {
   EXPECT_TRUE(body.head.node.has_value());
 
   UpstreamHead head;
-  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); }), kBoundedMs);
+  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); }),
+            kBoundedMs);
   EXPECT_TRUE(status.is_ok()) << status.text();
   EXPECT_EQ(head.status, 409);
 }
@@ -185,7 +186,8 @@ TEST(HostilePrimary, IsNotThere) {
   Status status;
   EXPECT_LT(milliseconds_of([&] { status = upstream->get_log(Hello{}, body); }), kBoundedMs);
   expect_unavailable(status, *upstream, "connect");
-  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); }), kBoundedMs);
+  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); }),
+            kBoundedMs);
   expect_unavailable(status, *upstream, "connect");
   EXPECT_LT(milliseconds_of([&] { status = upstream->get_checkpoint(Uid{}, 0, "", body); }),
             kBoundedMs);
@@ -198,7 +200,8 @@ TEST(HostilePrimary, AckIsNeverAnswered) {
   const auto upstream = make_upstream(upstream_settings(server.url()));
   UpstreamHead head;
   Status status;
-  const int64_t ms = milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); });
+  const int64_t ms =
+      milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); });
   EXPECT_GE(ms, 450);
   EXPECT_LT(ms, kBoundedMs);
   expect_unavailable(status, *upstream, "no answer in time");
@@ -213,7 +216,8 @@ TEST(HostilePrimary, AnswerOfAnAckDrips) {
   const auto upstream = make_upstream(upstream_settings(server.url()));
   UpstreamHead head;
   Status status;
-  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); }), kBoundedMs);
+  EXPECT_LT(milliseconds_of([&] { status = upstream->post_ack(Uid{}, Uid{}, 1, {}, &head); }),
+            kBoundedMs);
   expect_unavailable(status, *upstream, "in time");
 }
 
