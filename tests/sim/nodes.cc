@@ -24,17 +24,11 @@ void wait_a_moment() {
   futex_wait(never, 0, 500);
 }
 
-// A follower's thread at work in a node's memory, which stays until it is gone.
+// A slot in a node's memory. REQUIRES: node.memory is held.
 class NodeVisit {
  public:
-  explicit NodeVisit(Node& node) : node_(node) {
-    node_.visitors.fetch_add(1);
-    slot_ = claim_slot(node_.region()).value();
-  }
-  ~NodeVisit() {
-    release_slot(node_.region(), slot_);
-    node_.visitors.fetch_sub(1);
-  }
+  explicit NodeVisit(Node& node) : node_(node), slot_(claim_slot(node.region()).value()) {}
+  ~NodeVisit() { release_slot(node_.region(), slot_); }
   NodeVisit(const NodeVisit&) = delete;
   NodeVisit& operator=(const NodeVisit&) = delete;
   const ClaimedSlot& slot() const { return slot_; }
@@ -92,6 +86,7 @@ UpstreamHead MemoryUpstream::head(int status, std::string problem) const {
 }
 
 Status MemoryUpstream::get_log(const Hello& hello, UpstreamBody& body) {
+  const std::shared_lock<std::shared_mutex> here(node_.memory);
   if (is_cut()) return cut();
   const std::unique_ptr<PosixDirectory> directory = PosixDirectory::open(node_.path()).value();
   const Result<uint64_t> oldest = LogFeed::oldest_revision(*directory);
@@ -137,6 +132,7 @@ Status MemoryUpstream::send_log(const Hello& hello, UpstreamBody& body) {
 
 Status MemoryUpstream::get_checkpoint(const Uid&, uint64_t offset, std::string_view etag,
                                       UpstreamBody& body) {
+  const std::shared_lock<std::shared_mutex> here(node_.memory);
   if (is_cut()) return cut();
   const std::unique_ptr<PosixDirectory> directory = PosixDirectory::open(node_.path()).value();
   UpstreamHead answer = head(200, "");
@@ -160,6 +156,7 @@ Status MemoryUpstream::get_checkpoint(const Uid&, uint64_t offset, std::string_v
 
 Status MemoryUpstream::post_ack(const Uid&, const Uid& node_id, uint64_t epoch,
                                 const FollowerProgress& progress, UpstreamHead* answer) {
+  const std::shared_lock<std::shared_mutex> here(node_.memory);
   if (is_cut()) return cut();
   ReplicationState& state = node_.region().replication();
   *answer = head(200, "");
@@ -255,7 +252,7 @@ void Node::launch() {
 
 void Node::stop() {
   stopping_.store(true);
-  EXPECT_TRUE(eventually([&] { return visitors.load() == 0; }));
+  { const std::unique_lock<std::shared_mutex> nobody_else(memory); }
   client_.reset();
   worker_.reset();
 }
@@ -268,7 +265,7 @@ void Node::restart() {
 
 void Node::replace_owner() {
   stopping_.store(true);
-  EXPECT_TRUE(eventually([&] { return visitors.load() == 0; }));
+  { const std::unique_lock<std::shared_mutex> nobody_else(memory); }
   worker_.reset();
   worker_ =
       std::make_unique<StorageWorker>(region(), path_, options, *bells_, *lines_, factory_.get());

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 
 #include "engine/client/client.h"
@@ -42,7 +43,7 @@ class Node {
   // Has it tell its followers of a content that it does not have.
   void set_lies(bool lies) { lies_.store(lies); }
   bool lies() const { return lies_.load(); }
-  std::atomic<int> visitors{0};  // followers' threads in its memory
+  std::shared_mutex memory;  // shared: a follower's thread is in this node's memory
 
   Region region() const { return region_.region(); }
   const std::string& name() const { return name_; }
