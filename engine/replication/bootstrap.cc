@@ -59,7 +59,7 @@ Status save_diverged(Directory& directory, const DirectoryListing& listing,
     }
     const std::string name = log_file_name(listing.logs[i]);
     SMALL_DB_RETURN_IF_ERROR(copy_file(directory, name, prefix + name));
-    *saved_as += (saved_as->empty() ? "" : ", ") + prefix + name;
+    saved_as->append(saved_as->empty() ? "" : ", ").append(prefix).append(name);
   }
   return directory.sync();
 }
