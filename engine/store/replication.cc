@@ -16,7 +16,8 @@ Status Store::open_history(const Recovered& recovered) {
          "backups, or this backup, take a checkpoint again");
     return read.status();
   }
-  const NodeHistory found = read.is_ok() ? std::move(read).value() : make_history(recovered);
+  const bool is_new = !read.is_ok();
+  const NodeHistory found = is_new ? make_history(recovered) : std::move(read).value();
   NodeHistory wanted = found;
   // A backup that never found its primary, and is none any more.
   if (wanted.terms.empty() && options_.replication.primary_name.empty()) {
@@ -26,7 +27,7 @@ Status Store::open_history(const Recovered& recovered) {
   wanted.heard_epoch = std::max(wanted.heard_epoch,
                                 region_.replication().heard_epoch.load(std::memory_order_relaxed));
   Status status;
-  if (!read.is_ok() || wanted != found) status = write_history(environment_.directory, wanted);
+  if (is_new || wanted != found) status = write_history(environment_.directory, wanted);
   const std::lock_guard<std::mutex> guard(history_mutex_);
   history_ = std::move(wanted);
   if (status.code() != Code::kNoDiskSpace) return status;
