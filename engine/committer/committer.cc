@@ -100,11 +100,12 @@ Status Committer::finish(Batch& batch) {
   return status;
 }
 
-// The last revision that the batch says is durable: what the log held before this owner came.
+// The last revision that the batch says is durable: what the log held before this owner came. Of
+// other answers, the number may be an epoch, or a generation.
 uint64_t Committer::last_answered(const Batch& batch) {
   uint64_t last = 0;
   for (const Answer& answer : batch.answers) {
-    if (answer.completion.code != static_cast<uint32_t>(Code::kOk)) continue;
+    if (answer.basis != Basis::kKnown) continue;
     last = std::max(last, answer.completion.revision);
   }
   return last;
@@ -113,7 +114,7 @@ uint64_t Committer::last_answered(const Batch& batch) {
 // What the batch was to commit gets another answer.
 void Committer::revoke_commits(Batch& batch, Code code) {
   for (Answer& answer : batch.answers) {
-    if (answer.basis == Basis::kNothing) continue;
+    if (answer.basis == Basis::kNothing || answer.basis == Basis::kKnown) continue;
     const Code told = answer.basis == Basis::kCommitted ? code : Code::kUnavailable;
     answer.completion.code = static_cast<uint32_t>(told);
     answer.completion.revision = 0;

@@ -134,6 +134,7 @@ bool Committer::answer_known(const Request& request, Batch& batch) {
   // A node that is no primary any more can't say whether its successor has it.
   answer(request, is_primary_ ? Code::kOk : Code::kOutcomeUnknown, batch);
   if (!is_primary_) return true;
+  batch.answers.back().basis = Basis::kKnown;
   Completion& completion = batch.answers.back().completion;
   completion.revision = known->revision;
   completion.records = known->result.records;

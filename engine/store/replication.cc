@@ -206,6 +206,8 @@ bool Store::maintain_replication() {
   if (!committer_.has_promotion_requests()) return false;
   if (has_work()) finish(seal());
   if (!failed_.load(std::memory_order_acquire)) serve_promotions();
+  // At once: with the first writes it would wait for backups, which may only come when it is known.
+  if (has_work()) finish(seal());
   return true;
 }
 

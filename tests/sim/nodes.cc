@@ -333,6 +333,12 @@ WriteOutcome Node::promote() {
   return outcome(cookie, client_->promote(cookie));
 }
 
+uint64_t Node::submit_promote() {
+  const uint64_t cookie = next_cookie_++;
+  EXPECT_TRUE(client_->promote(cookie).is_ok());
+  return cookie;
+}
+
 std::optional<std::string> Node::get(std::string_view key) { return read_value(*client_, key); }
 
 std::string Node::content() {

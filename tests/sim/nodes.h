@@ -62,6 +62,7 @@ class Node {
   bool has_outcome(uint64_t cookie);
   WriteOutcome checkpoint();
   WriteOutcome promote();
+  uint64_t submit_promote();
   std::optional<std::string> get(std::string_view key);
   // Every key with its value, in order.
   std::string content();

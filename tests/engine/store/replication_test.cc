@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "tests/sim/nodes.h"
 
@@ -215,6 +216,21 @@ TEST_F(ReplicationThreads, NoAcknowledgedWriteIsLostWithThePrimary) {
   a_.stop();
   ASSERT_EQ(b_.promote().code, Code::kOk);
   EXPECT_EQ(b_.content(), acknowledged);
+}
+
+// Its answer holds an epoch, and no revision that others must have.
+TEST_F(ReplicationThreads, APromotionIsAnsweredWithoutBackups) {
+  b_.options.replication.acks_required = 1;
+  b_.options.replication.ack_timeout_us = 50'000;
+  start_both();
+  a_.stop();
+  const uint64_t promotion = b_.submit_promote();
+  // The first write comes as soon as it is taken, and waits for a backup.
+  while (b_.role() != Role::kPrimary) std::this_thread::yield();
+  const uint64_t write = b_.submit_put("key", "value");
+  EXPECT_EQ(b_.await(promotion).code, Code::kOk) << b_.log();
+  EXPECT_TRUE(eventually([&] { return ack_state(b_) == AckState::kMissing; }));
+  EXPECT_FALSE(b_.has_outcome(write));
 }
 
 TEST_F(ReplicationThreads, WritesAreRefusedWhileTooFewBackupsAnswer) {
