@@ -10,9 +10,6 @@ namespace {
 // Of each client, and of each put of it.
 constexpr ValueId kPutsPerClient = 1ull << 40;
 
-// A request that takes this long is a request that hangs.
-constexpr long kTimeoutMs = 20'000;
-
 constexpr auto kBackOff = std::chrono::milliseconds(3);
 
 std::string target_of(uint32_t key) { return "/v1/kv/chaos/" + std::to_string(key); }
@@ -25,6 +22,10 @@ uint64_t revision_in(const HttpResponse& response) {
 
 bool is_refusal(const HttpResponse& response) {
   return response.status == 503 && !response.header("Retry-After").empty();
+}
+
+bool is_not_primary(const HttpResponse& response) {
+  return response.status == 403 && response.body.find("not-primary") != std::string::npos;
 }
 
 bool is_outcome_unknown(const HttpResponse& response) {
@@ -67,7 +68,7 @@ ValueId ChaosClient::value_of(uint32_t key, const HttpResponse& response) const 
 
 HttpResponse ChaosClient::send(HttpRequest request, int64_t* start, int64_t* end) {
   request.version = version_;
-  request.timeout_ms = kTimeoutMs;
+  request.timeout_ms = options_.timeout_ms;
   *start = now_ns();
   HttpResponse response = http_.send(request);
   *end = now_ns();
@@ -87,6 +88,7 @@ bool ChaosClient::note_bad_answer(const HttpRequest& request, const HttpResponse
   Trouble::Kind kind = Trouble::Kind::kWrong;
   if (response.status == 0) kind = Trouble::Kind::kNoAnswer;
   if (is_refusal(response)) kind = Trouble::Kind::kUnavailable;
+  if (is_not_primary(response)) kind = Trouble::Kind::kNotPrimary;
   return note_trouble(kind, start, end,
                       request.method + " " + request.target + ": " +
                           std::to_string(response.status) + " " + response.error +
@@ -99,7 +101,8 @@ bool ChaosClient::write(const HttpRequest& request, OperationKind kind, uint32_t
   const HttpResponse response = send(request, &operation.start, &operation.end);
   const int64_t end = operation.end;
   const bool ok = response.status == 200;
-  const bool refused = is_refusal(response) && !is_outcome_unknown(response);
+  const bool refused =
+      is_not_primary(response) || (is_refusal(response) && !is_outcome_unknown(response));
   // Each sending is a write of its own; the last one is what the answer is of.
   for (int i = 0; i < response.sendings; i++) {
     const bool answered = i + 1 == response.sendings && response.status != 0;

@@ -26,6 +26,7 @@ struct Trouble {
   enum class Kind : uint8_t {
     kNoAnswer,     // the connection broke, or could not be made
     kUnavailable,  // 503 with Retry-After: nothing was done, or the outcome is unknown
+    kNotPrimary,   // 403: nothing was done; another node may be the primary
     kWrong,        // what must never come
   };
   Kind kind = Kind::kNoAnswer;
@@ -50,6 +51,7 @@ struct ClientsOptions {
   size_t value_bytes_max = 1500;
   size_t long_value_bytes_max = 100'000;  // of one put in fifty
   uint64_t seed = 1;
+  long timeout_ms = 20'000;  // a request that takes this long is a request that hangs
 };
 
 // One client: what it does is done by whoever calls it.

@@ -14,6 +14,7 @@ bool explains(DisturbanceKind kind, const Trouble& trouble) {
               (kind == DisturbanceKind::kReload || kind == DisturbanceKind::kFault));
     case Trouble::Kind::kUnavailable:
       return kind == DisturbanceKind::kFault || kind == DisturbanceKind::kPower;
+    case Trouble::Kind::kNotPrimary:
     case Trouble::Kind::kWrong:
       break;
   }

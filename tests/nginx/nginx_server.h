@@ -65,6 +65,8 @@ class NginxServer {
 
   // Starts nginx, and waits until /v1/health answers 200, or until anything answers.
   void start(Until until = Until::kServing);
+  // For the next start or reload.
+  void configure(NginxOptions options) { options_ = std::move(options); }
   // QUIT, and waits for the end. stop_with: another signal.
   void stop();
   void stop_with(int signal);
