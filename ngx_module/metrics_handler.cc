@@ -11,8 +11,10 @@ namespace small_db {
 
 ngx_int_t handle_metrics(ngx_http_request_t* r, const StoreConf& store) noexcept {
   try {
+    // The state first: what the figures tell is then at least as new.
+    const StoreState state = told_state(store.region);
     StatusFigures figures = read_status(store.region);
-    figures.state = told_state(store.region);
+    figures.state = state;
     return send_text(r, NGX_HTTP_OK, kMetricsContentType,
                      metrics_body(text_of(store.name), figures));
   } catch (const std::exception&) {

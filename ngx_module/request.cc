@@ -77,6 +77,13 @@ ngx_int_t handle_health(ngx_http_request_t* r, const Region& region) noexcept {
   return send_text(r, NGX_HTTP_SERVICE_UNAVAILABLE, kJsonContentType, body.text());
 }
 
+// Known once the directory was read for the first time, in whatever state the store is afterwards.
+ngx_int_t handle_role(ngx_http_request_t* r, const Region& region) noexcept {
+  const Role role = told_role(region.replication());
+  if (role == Role::kUnknown) return send_problem(r, refusal(region, Code::kUnavailable));
+  return send_text(r, NGX_HTTP_OK, kJsonContentType, role_body(role));
+}
+
 ngx_int_t refuse_method(ngx_http_request_t* r, Route route) noexcept {
   return refuse(r, method_not_allowed(text_of(r->method_name), allowed_methods(route)));
 }
@@ -98,8 +105,7 @@ ngx_int_t handle_figures(ngx_http_request_t* r, const StoreConf& store, Route ro
   if (route == Route::kOpenApi) {
     return send_text(r, NGX_HTTP_OK, kJsonContentType, openapi_document());
   }
-  return send_text(r, NGX_HTTP_OK, kJsonContentType,
-                   role_body(told_role(store.region.replication())));
+  return handle_role(r, store.region);
 }
 
 ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexcept {

@@ -12,8 +12,10 @@ namespace small_db {
 
 ngx_int_t handle_status(ngx_http_request_t* r, const Region& region) noexcept {
   try {
+    // The state first: what the figures tell is then at least as new.
+    const StoreState state = told_state(region);
     StatusFigures figures = read_status(region);
-    figures.state = told_state(region);
+    figures.state = state;
     return send_text(r, NGX_HTTP_OK, kJsonContentType, status_body(figures));
   } catch (const std::exception&) {
     return send_problem(r, problem_of(Code::kOverloaded, "the process is out of memory"));

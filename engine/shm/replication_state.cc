@@ -52,6 +52,8 @@ uint64_t flushed_in(const FollowerState& follower, uint64_t epoch) noexcept {
 
 const char* role_name(Role role) noexcept {
   switch (role) {
+    case Role::kUnknown:
+      break;
     case Role::kPrimary:
       return "primary";
     case Role::kBackup:

@@ -21,11 +21,12 @@ namespace small_db {
 inline constexpr size_t kFollowersMax = 16;
 
 enum class Role : uint32_t {
-  kPrimary = 0,  // takes writes
+  kUnknown = 0,  // the directory has not been read yet
+  kPrimary,      // takes writes
   kBackup,       // follows a primary
   kFenced,       // was a primary, and has heard of a higher epoch: takes no writes
 };
-const char* role_name(Role role) noexcept;  // "primary", "backup", "fenced"
+const char* role_name(Role role) noexcept;  // "unknown", "primary", "backup", "fenced"
 
 // One node that follows this one. Found by the low half of its node id, and taken by storing it.
 struct alignas(64) FollowerState {

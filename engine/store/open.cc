@@ -200,15 +200,15 @@ Status Store::start(const Recovered& recovered) {
   const BlockRef root =
       table_.seal_batch(recovered.last_revision, epoch, log_floor(recovered.recent).value_or(here));
   SMALL_DB_KILL_POINT("open: root sealed");
-  publish_root(region_, root);
   committer_.start(log_.get(), recovered.last_revision, epoch, recovered.recent);
+  // Before the root: whoever sees that the store serves also sees as what, and how far it is.
   show_replication(recovered);
   region_.header().progress_permille.store(1000, std::memory_order_relaxed);
   if (awaits_bootstrap()) {
     // Nothing is better than the emptiness of a node that has not seen its primary yet.
-    region_.header().published_root.store(0, std::memory_order_seq_cst);
     region_.set_state(StoreState::kLoading, "this backup waits for its primary's checkpoint");
   } else {
+    publish_root(region_, root);
     region_.set_state(StoreState::kServing, "");
   }
   SMALL_DB_KILL_POINT("open: serving, bells not rung");

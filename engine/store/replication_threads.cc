@@ -84,10 +84,10 @@ void StorageWorker::Threads::run_acknowledger() {
 
 // Puts the primary's checkpoint in force, between two lives of the store. What fails leaves the
 // state that was there.
-bool StorageWorker::Threads::install() {
+void StorageWorker::Threads::install() {
   const Bootstrap bootstrap = *std::exchange(bootstrap_, std::nullopt);
   wants_install_.store(false, std::memory_order_relaxed);
-  if (store_->role() != Role::kBackup) return true;
+  if (store_->role() != Role::kBackup) return;
   std::string saved_as;
   const Status status =
       install_bootstrap(*directory_, bootstrap, system_clock().wall_ms(), &saved_as);
@@ -99,13 +99,12 @@ bool StorageWorker::Threads::install() {
   if (!status.is_ok()) {
     log_.write(Severity::kError,
                "the primary's checkpoint can't be put in force: " + status.text());
-    return true;
+    return;
   }
   region_.replication().bootstraps.fetch_add(1, std::memory_order_relaxed);
   log_.write(Severity::kNotice, "took the primary's checkpoint");
   region_.header().distrust.store(1,
                                   std::memory_order_release);  // what is in memory is the old state
-  return true;
 }
 
 }  // namespace small_db

@@ -32,14 +32,18 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void stop(Ending ending);
 
  private:
-  // starting ──▶ waiting ──▶ owning: the commit thread waits for the lock; it has the lock
+  // starting ──▶ waiting ◀─▶ owning: the commit thread waits for the lock; it has the lock
   //                 └──────▶ stopped: stop() came first
   enum class Phase : uint8_t { kStarting, kWaiting, kOwning, kStopped };
 
+  // How a store's life in this storage worker ended.
+  enum class Life : uint8_t { kAgain, kLetGo, kRefused };
+
   bool change_phase(Phase from, Phase to);
   void run_commit();
-  void own();
-  bool own_once();
+  bool wait_for_lock();
+  Life own();
+  Life own_once();
   void set_serving(Store* store);
   void commit_until_stopped();
   void dispatch();
@@ -52,7 +56,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void end_replication();
   void run_receiver();
   void run_acknowledger();
-  bool install();
+  void install();
   void switch_log();
   void after_finish();
   void notify_replication();
@@ -78,6 +82,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   std::thread commit_;
 
   std::unique_ptr<PosixDirectory> directory_;
+  std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<Store> store_;
   std::thread sync_;
   std::thread prepare_;

@@ -25,6 +25,7 @@ namespace small_db {
 namespace {
 
 constexpr std::chrono::seconds kDiskFullRetry{1};
+constexpr std::chrono::milliseconds kSuccessorPoll{5};
 
 // A tenth of the processor's time where it is short; all that nobody else wants.
 constexpr int kCheckpointNice = 10;
@@ -122,19 +123,41 @@ void StorageWorker::Threads::run_commit() {
                                          std::memory_order_seq_cst);
   ring_doorbell(region_);
   change_phase(Phase::kStarting, Phase::kWaiting);
-  Result<std::unique_ptr<DirectoryLock>> lock = directory_->lock("LOCK");
-  if (!change_phase(Phase::kWaiting, Phase::kOwning)) return;
-  withdraw_wish(static_cast<uint32_t>(getpid()));
-  if (!lock.is_ok()) return refuse(lock.status());
-  own();
+  // Whoever let go for a successor stands in line behind it, without a wish: the successor may end
+  // before this process does. It was the older of the two, then, and late with its own wish.
+  while (wait_for_lock()) {
+    const Life life = own();
+    store_.reset();
+    lock_.reset();
+    if (life == Life::kRefused) return;
+    // The kernel does not say who of those that wait gets it.
+    while (!stopping_.load(std::memory_order_seq_cst) && successor_waits()) {
+      std::this_thread::sleep_for(kSuccessorPoll);
+    }
+    if (!change_phase(Phase::kOwning, Phase::kWaiting)) return;
+  }
 }
 
-// With the lock held, which the caller lets go afterwards. Again, when the state on disk was
-// replaced by a primary's, or when a batch that waited for backups was left.
-void StorageWorker::Threads::own() {
-  guard_against_faults(region_);
-  while (own_once()) {
+// True: lock_ is held. False: this storage worker was stopped, or there is no lock to be had.
+bool StorageWorker::Threads::wait_for_lock() {
+  if (stopping_.load(std::memory_order_seq_cst)) return false;
+  Result<std::unique_ptr<DirectoryLock>> lock = directory_->lock("LOCK");
+  if (!change_phase(Phase::kWaiting, Phase::kOwning)) return false;
+  withdraw_wish(static_cast<uint32_t>(getpid()));
+  if (!lock.is_ok()) {
+    refuse(lock.status());
+    return false;
   }
+  lock_ = std::move(lock).value();
+  return true;
+}
+
+// Opens the store and commits until it has to let go. Again, when the state on disk was replaced by
+// a primary's, or when a batch that waited for backups was left. REQUIRES: lock_.
+StorageWorker::Threads::Life StorageWorker::Threads::own() {
+  guard_against_faults(region_);
+  Life life = Life::kAgain;
+  while (life == Life::kAgain) life = own_once();
   if (stopping_.load(std::memory_order_seq_cst) && for_good_.load(std::memory_order_relaxed)) {
     // All that was read from the rings has its answer there: a client that sees this state, then
     // looks for answers and finds none, knows that its request was not read.
@@ -142,16 +165,16 @@ void StorageWorker::Threads::own() {
     wake_clients();
   }
   end_guard(region_);
+  return life;
 }
 
-// True: once more.
-bool StorageWorker::Threads::own_once() {
+StorageWorker::Threads::Life StorageWorker::Threads::own_once() {
   store_ = std::make_unique<Store>(
       region_, StoreEnvironment{*directory_, system_clock(), bells_, log_}, options_);
   if (!store_->open().is_ok()) {
     wake_clients();                                     // what they wait for will not come
     for_good_.store(false, std::memory_order_relaxed);  // the state says more
-    return false;
+    return Life::kRefused;
   }
   set_serving(store_.get());
   ending_ = false;
@@ -164,8 +187,9 @@ bool StorageWorker::Threads::own_once() {
   end_helpers();
   store_->abandon_checkpoint();
   store_->let_go();
-  if (must_let_go()) return false;
-  return wants_install_.load(std::memory_order_acquire) ? install() : true;
+  if (must_let_go()) return Life::kLetGo;
+  if (wants_install_.load(std::memory_order_acquire)) install();
+  return Life::kAgain;
 }
 
 void StorageWorker::Threads::set_serving(Store* store) {

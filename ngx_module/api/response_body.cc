@@ -111,6 +111,8 @@ const char* state_name(StoreState state) noexcept {
 
 std::string_view role_body(Role role) noexcept {
   switch (role) {
+    case Role::kUnknown:
+      return R"({"role":"unknown"})";
     case Role::kPrimary:
       return R"({"role":"primary"})";
     case Role::kBackup:

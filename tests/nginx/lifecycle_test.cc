@@ -124,7 +124,7 @@ TEST(MemoryChange, WritesThatWaitedForAStoppedOwnerAreAnsweredBeforeItGoes) {
   NginxServer server;
   server.start();
   const pid_t storage = server.storage_process();
-  ASSERT_EQ(kill(storage, SIGSTOP), 0);
+  ASSERT_TRUE(freeze(storage));
   std::vector<std::unique_ptr<SlowPut>> puts;
   for (int i = 0; i < 20; i++) {
     puts.push_back(

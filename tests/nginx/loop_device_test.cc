@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <thread>
@@ -124,9 +125,14 @@ struct Copy {
   Numbers most;   // submitted when it was complete
 };
 
-void signal_all(const NginxServer& server, int signal) {
-  kill(server.master(), signal);
-  for (const pid_t child : children_of(server.master())) kill(child, signal);
+bool freeze_all(const NginxServer& server) {
+  const std::vector<pid_t> children = children_of(server.master());
+  return freeze(server.master()) && std::all_of(children.begin(), children.end(), freeze);
+}
+
+void go_on_all(const NginxServer& server) {
+  kill(server.master(), SIGCONT);
+  for (const pid_t child : children_of(server.master())) kill(child, SIGCONT);
 }
 
 // A store on the copy holds each counter, whole, at a value between the two.
@@ -164,10 +170,10 @@ TEST(LoopDevice, CopiesOfTheDiskInTheMiddleOfTheLoadHoldAllThatWasAcknowledged) 
       ASSERT_TRUE(poll_until([&] { return counters.writes() >= target; })) << counters.writes();
       copies.push_back(std::make_unique<Copy>());
       copies.back()->least = counters.acknowledged();
-      signal_all(server, SIGSTOP);
+      ASSERT_TRUE(freeze_all(server));
       const bool copied = copies.back()->disk.copy(disk);
       copies.back()->most = counters.submitted();
-      signal_all(server, SIGCONT);
+      go_on_all(server);
       ASSERT_TRUE(copied);
     }
     // The last one of a disk that nobody will ever ask to sync again.

@@ -259,7 +259,7 @@ void NginxServer::stop_with(int signal) {
 
 void NginxServer::kill_everything() {
   if (master_ <= 0) return;
-  kill(master_, SIGSTOP);  // so that it replaces nobody
+  freeze(master_);  // so that it replaces nobody
   const std::vector<pid_t> children = children_of(master_);
   for (const pid_t child : children) kill(child, SIGKILL);
   kill(master_, SIGKILL);

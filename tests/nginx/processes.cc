@@ -82,7 +82,7 @@ bool is_running(pid_t pid) { return lives(read_stat(pid)); }
 
 bool freeze(pid_t pid) {
   if (kill(pid, SIGSTOP) != 0) return false;
-  return poll_until([pid] {
+  const auto stands = [pid] {
     std::error_code error;
     const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
     for (const auto& task : std::filesystem::directory_iterator(tasks, error)) {
@@ -92,7 +92,8 @@ bool freeze(pid_t pid) {
       if (name_end == std::string::npos || text.substr(name_end, 3) != ") T") return false;
     }
     return !error;
-  });
+  };
+  return poll_until([&] { return stands() || !is_running(pid); }) && is_running(pid);
 }
 
 }  // namespace small_db::testing

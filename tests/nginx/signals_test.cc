@@ -317,7 +317,7 @@ TEST(StoppedWorker, HoldsAStateThatIsSeenAndDelaysMemoryAlone) {
     reader->send("GET /v1/kv/big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     for (int i = 0; i < 200 && held() == 0; i++) {
     }
-    kill(two.other, SIGSTOP);
+    freeze(two.other);
     if (held() == 1) return true;
     kill(two.other, SIGCONT);
     return false;
@@ -355,7 +355,7 @@ TEST(StoppedStorage, KeepsWritesWaitingAndNobodyElse) {
   await_progress(load, 200);
   const pid_t storage = server.storage_process();
   for (int round = 0; round < 3; round++) {
-    ASSERT_EQ(kill(storage, SIGSTOP), 0);
+    ASSERT_TRUE(freeze(storage));
     const uint64_t reads = load.reads();
     EXPECT_TRUE(poll_until([&] { return load.reads() > reads + 500; }));
     // What was answered before the stop may have been counted after it, but no more than that.

@@ -106,6 +106,8 @@ TEST(Refusal, OfADamagedLogNamesTheCauseAndLeavesTheWebSiteAlone) {
   expect_problem(client.get("/v1/kv/1"), 503, "unavailable", file);
   expect_problem(client.put("/v1/kv/1", base64_envelope("x")), 503, "unavailable", file);
   expect_problem(client.del("/v1/kv/1"), 503, "unavailable", file);
+  expect_problem(client.get("/v1/role"), 503, "unavailable", file);
+  EXPECT_EQ(client.send({"HEAD", "/v1/role"}).status, 503);
   EXPECT_EQ(client.get("/static").body, "static\n");
   EXPECT_NE(server.error_log().find(file), std::string::npos);
   server.allow_log(file);
@@ -139,7 +141,7 @@ TEST(Overload, IsAnsweredAtOnceAndPassesBy) {
   server.start();
   const pid_t storage = server.storage_process();
   ASSERT_GT(storage, 0);
-  ASSERT_EQ(kill(storage, SIGSTOP), 0);
+  ASSERT_TRUE(freeze(storage));
   std::vector<std::unique_ptr<RawConnection>> clients;
   for (int i = 0; i < kClients; i++) {
     clients.push_back(std::make_unique<RawConnection>(server.port()));

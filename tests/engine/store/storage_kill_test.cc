@@ -127,6 +127,29 @@ TEST_F(Succession, WhoAskedWhileTheOwnerCameIsNotForgotten) {
   end_idle_process(other);
 }
 
+// As after a reload just when the older storage process is slow to start: it asks after the newer
+// one, is given the store, and ends.
+TEST_F(Succession, WhoLetGoGoesOnWhenItsSuccessorEnds) {
+  const std::atomic<uint32_t>& owner = region_.header().owner_pid;
+  const auto owns = [&](pid_t pid) { return owner == static_cast<uint32_t>(pid); };
+  for (const int end : {SIGKILL, SIGTERM}) {
+    start_owner();
+    const pid_t first = owner_;
+    ASSERT_TRUE(eventually([&] { return owns(first) && wait_until_serving(); }));
+    start_owner();
+    const pid_t second = std::exchange(owner_, first);  // killed at the test's end
+    EXPECT_TRUE(eventually([&] { return owns(second) && wait_until_serving(); }));
+    kill(second, end);
+    waitpid(second, nullptr, 0);
+    ASSERT_TRUE(eventually([&] { return owns(first) && wait_until_serving(); }));
+    std::unique_ptr<Client> client = attach_client(region_);
+    ASSERT_TRUE(client->put(1, as_bytes("key"), as_bytes("value"), 0).is_ok());
+    WriteOutcome outcome;
+    EXPECT_TRUE(eventually([&] { return client->poll(&outcome); }));
+    kill_owner(SIGKILL);
+  }
+}
+
 TEST_F(Succession, NobodyLetsGoToTheDead) {
   const pid_t other = start_idle_process();
   end_idle_process(other);

@@ -20,6 +20,7 @@ TEST(ReplicationFigures, TellWhatFollowersReported) {
   ReplicationState& state = region.replication();
   store_uid(state.cluster_id, uid_of('a'));
   store_uid(state.node_id, uid_of('b'));
+  state.role = static_cast<uint32_t>(Role::kPrimary);
   state.epoch = 3;
   state.durable_revision = 100;
   state.acks_required = 1;
@@ -89,6 +90,8 @@ TEST(ReplicationFigures, TellHowFarABackupIsBehind) {
 TEST(ReplicationFigures, APrimaryThatHeardOfAHigherEpochIsFencedAtOnce) {
   SharedRegion shared(8, 0);
   ReplicationState& state = shared.region().replication();
+  EXPECT_EQ(told_role(state), Role::kUnknown);
+  state.role = static_cast<uint32_t>(Role::kPrimary);
   state.epoch = 3;
   state.heard_epoch = 3;
   EXPECT_EQ(told_role(state), Role::kPrimary);

@@ -104,6 +104,7 @@ TEST(HealthBody, NamesAStateOutOfRange) {
 }
 
 TEST(RoleBody, NamesTheRole) {
+  EXPECT_EQ(role_body(Role::kUnknown), R"({"role":"unknown"})");
   EXPECT_EQ(role_body(Role::kPrimary), R"({"role":"primary"})");
   EXPECT_EQ(role_body(Role::kBackup), R"({"role":"backup"})");
   EXPECT_EQ(role_body(Role::kFenced), R"({"role":"fenced"})");

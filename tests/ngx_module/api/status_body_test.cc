@@ -37,6 +37,7 @@ TEST(StatusBody, TellsEveryFigureOfTheRegion) {
   header.checkpoint_end_ms = 1'700'000'000'250;
   header.owner_pid = 42;
   header.owner_epoch = 9;
+  region.replication().role = static_cast<uint32_t>(Role::kPrimary);
   ASSERT_TRUE(claim_slot(region).is_ok());
   region.set_state(StoreState::kServing, "");
 
