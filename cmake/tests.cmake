@@ -4,11 +4,15 @@ find_package(GTest REQUIRED)
 include(GoogleTest)
 enable_testing()
 
+# The tests' own code is compiled more often than it is run: half the time of -O2 -g.
+set(small_db_test_options -O1 -g1)
+
 # A precompiled header may only be shared by targets with equal flags; all test binaries have them.
 if(SMALL_DB_PCH)
   file(WRITE "${PROJECT_BINARY_DIR}/gtest_pch.cc" "// Carries the precompiled header.\n")
   add_library(gtest_pch OBJECT "${PROJECT_BINARY_DIR}/gtest_pch.cc")
   target_link_libraries(gtest_pch GTest::gtest)
+  target_compile_options(gtest_pch PRIVATE ${small_db_test_options})
   target_precompile_headers(gtest_pch PRIVATE <gtest/gtest.h>)
 endif()
 
@@ -20,6 +24,7 @@ function(small_db_test NAME)
   endif()
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} ${ARG_LIBRARIES} GTest::gtest_main)
+  target_compile_options(${NAME} PRIVATE ${small_db_test_options})
   target_compile_definitions(${NAME} PRIVATE
     SMALL_DB_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     SMALL_DB_NGINX_BINARY="${SMALL_DB_NGINX_BINARY}"

@@ -13,7 +13,7 @@ namespace small_db {
 namespace {
 
 constexpr uint64_t kShares = 6;
-constexpr uint32_t kShortOperations = 4000;
+constexpr uint32_t kShortOperations = 2000;
 
 class PowerFailure : public testing::TestWithParam<uint64_t> {};
 
