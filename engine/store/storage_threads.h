@@ -42,6 +42,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   bool change_phase(Phase from, Phase to);
   void run_commit();
   bool wait_for_lock();
+  void wait_for_successor();
   Life own();
   Life own_once();
   void set_serving(Store* store);

@@ -130,12 +130,16 @@ void StorageWorker::Threads::run_commit() {
     store_.reset();
     lock_.reset();
     if (life == Life::kRefused) return;
-    // The kernel does not say who of those that wait gets it.
-    while (!stopping_.load(std::memory_order_seq_cst) && successor_waits()) {
-      std::this_thread::sleep_for(kSuccessorPoll);
-    }
+    wait_for_successor();
     if (!change_phase(Phase::kOwning, Phase::kWaiting)) return;
   }
+}
+
+// Until the one that asked has the lock: the kernel does not say who of those that wait gets it.
+void StorageWorker::Threads::wait_for_successor() {
+  const auto stopping = [&] { return stopping_.load(std::memory_order_seq_cst); };
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!stopping() && successor_waits()) done_.wait_for(lock, kSuccessorPoll, stopping);
 }
 
 // True: lock_ is held. False: this storage worker was stopped, or there is no lock to be had.
