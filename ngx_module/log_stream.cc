@@ -54,8 +54,6 @@ class LogStream {
         directory_(std::move(directory)),
         feed_(*directory_, hello.revision) {
     streams().push_back(this);
-    // Before the durable revision is looked at for the first time.
-    region_.replication().log_watchers.fetch_add(1, std::memory_order_seq_cst);
     timer_.handler = [](ngx_event_t* event) noexcept { stream_of(event).tick(); };
     wake_.handler = [](ngx_event_t* event) noexcept { stream_of(event).resume(); };
     for (ngx_event_t* event : {&timer_, &wake_}) {
@@ -109,11 +107,24 @@ class LogStream {
   void stop() noexcept {
     if (is_stopped_) return;
     is_stopped_ = true;
-    region_.replication().log_watchers.fetch_sub(1, std::memory_order_seq_cst);
+    if (is_last_of_store()) watch_log(false);
     if (timer_.timer_set) ngx_del_timer(&timer_);
     if (wake_.posted) {
       ngx_delete_posted_event(&wake_);
     }
+  }
+
+  // No other stream of this process sends this store's log.
+  bool is_last_of_store() const noexcept {
+    return std::none_of(streams().begin(), streams().end(), [this](const LogStream* other) {
+      return other != this && !other->is_stopped_ && &other->region_.header() == &region_.header();
+    });
+  }
+
+  // Said before each look, since this process may have another slot than at the last one.
+  void watch_log(bool watches) noexcept {
+    StoreClient* client = client_of(store_);
+    if (client != nullptr) client->engine().watch_log(watches);
   }
 
   // From an event of the stream's own.
@@ -166,9 +177,10 @@ class LogStream {
     try {
       out_.clear();
       if (out_.capacity() > kKeptBytes) std::string().swap(out_);
-      // Pairs with the release behind the sync.
+      watch_log(true);
+      // Pairs with the store behind the sync; in one order with what was just said.
       const uint64_t durable =
-          region_.replication().durable_revision.load(std::memory_order_acquire);
+          region_.replication().durable_revision.load(std::memory_order_seq_cst);
       const uint64_t generation = feed_.generation();
       announce_state();
       Result<bool> more = feed_.step(durable, kStreamBufferBytes, &out_);

@@ -5,8 +5,8 @@
 // kStreamBufferBytes long, or one frame. So a follower that does not read costs one such buffer,
 // until nginx's send_timeout ends it.
 //
-// What wakes a stream: the worker's bell, which the store's owner rings at each commit while
-// ReplicationState::log_watchers is not 0; its own timer, which also makes up for a bell that was
+// What wakes a stream: the worker's bell, which the store's owner rings at each commit while the
+// worker's slot says that it watches the log; its own timer, which also makes up for a bell that was
 // not heard; and nginx, when the socket takes more. It ends when this node is no primary of its
 // epoch any more, when the store serves no reads, when the log can't be read on, and at once when
 // the worker is to go. All of it runs in the worker's event loop.

@@ -205,6 +205,14 @@ bool Client::prepare_sleep() {
   return !want_bell(region_, slot_.index) && !producer_.room_came() && !can_feed();
 }
 
+void Client::watch_log(bool watches) noexcept {
+  std::atomic<uint32_t>& told = region_.slot(slot_.index).watches_log;
+  const uint32_t value = watches ? 1 : 0;
+  // Only this process stores it. Pairs with show_durable's look, behind its store of the revision.
+  if (told.load(std::memory_order_relaxed) == value) return;
+  told.store(value, std::memory_order_seq_cst);
+}
+
 void Client::end_stream(uint64_t sequence) {
   std::erase_if(streams_, [&](const Stream& stream) { return stream.sequence == sequence; });
 }

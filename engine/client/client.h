@@ -81,6 +81,10 @@ class Client {
   // False: either came meanwhile, poll and submit again.
   bool prepare_sleep();
 
+  // From now on the bell rings, too, when there is more log: whoever looks at durable_revision
+  // after this misses nothing. Or it does so no more.
+  void watch_log(bool watches) noexcept;
+
   // Requests submitted and not yet answered, cancelled ones included.
   uint32_t in_flight() const noexcept { return static_cast<uint32_t>(in_flight_.size()); }
 

@@ -21,9 +21,8 @@ void Committer::show_durable(const Batch& batch) {
   ReplicationState& replication = region_.replication();
   // Sequentially consistent, as the watchers' look at it after they have said that they watch.
   replication.durable_revision.store(batch.last_revision, std::memory_order_seq_cst);
-  if (replication.log_watchers.load(std::memory_order_seq_cst) == 0) return;
   for (uint32_t slot = 0; slot < region_.slot_count(); ++slot) {
-    if (slot_holder(region_, slot).is_held()) bells_.ring(slot);
+    if (region_.slot(slot).watches_log.load(std::memory_order_seq_cst) != 0) bells_.ring(slot);
   }
 }
 

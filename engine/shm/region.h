@@ -30,7 +30,7 @@
 namespace small_db {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552424d5353;  // "SSMBREG1"
-inline constexpr uint32_t kRegionLayoutVersion = 6;
+inline constexpr uint32_t kRegionLayoutVersion = 7;
 inline constexpr uint32_t kNoConfiguration = UINT32_MAX;
 
 // What the store's clients are told. Written by the owner alone.

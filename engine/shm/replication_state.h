@@ -87,7 +87,6 @@ struct ReplicationState {
   // Written by anyone.
   alignas(64) std::atomic<uint32_t> acks;  // futex word: +1 by each ack that was noted
   std::atomic<uint32_t> acks_awaited;      // 1: the owner sleeps on it
-  std::atomic<uint32_t> log_watchers;      // > 0: some slot may want its bell for new log
   // The highest epoch that a follower has told of. Above `epoch`: this node is to be fenced.
   std::atomic<uint64_t> heard_epoch;
   std::array<FollowerState, kFollowersMax> followers;

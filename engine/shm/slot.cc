@@ -38,6 +38,7 @@ void zero_all_but_holder(Slot& slot) noexcept {
   for (std::atomic<uint64_t>& pin : slot.pins) pin.store(0, std::memory_order_relaxed);
   slot.start_time.store(0, std::memory_order_relaxed);
   slot.wants_bell.store(0, std::memory_order_relaxed);
+  slot.watches_log.store(0, std::memory_order_relaxed);
   slot.submission_tail.store(0, std::memory_order_relaxed);
   SMALL_DB_KILL_POINT("slot: half zeroed");
   slot.submission_head.store(0, std::memory_order_relaxed);
@@ -79,6 +80,7 @@ void release_slot(Region region, ClaimedSlot claimed) noexcept {
   // Release: what was read under the pin was read before. Pairs with the table's load of the pin.
   for (std::atomic<uint64_t>& pin : slot.pins) pin.store(0, std::memory_order_release);
   slot.wants_bell.store(0, std::memory_order_relaxed);
+  slot.watches_log.store(0, std::memory_order_relaxed);
   SMALL_DB_KILL_POINT("slot: pins let go");
   uint64_t expected = claimed.holder.pack();
   // Pairs with slot_abandoned's load: the holder's last accesses come before the zeroing.

@@ -42,7 +42,8 @@ struct alignas(64) Slot {
   std::atomic<uint64_t> holder;  // SlotHolder; 0: free
   // Of the holder's process (clock ticks since boot); 0: not told yet, or unknown
   std::atomic<uint64_t> start_time;
-  std::atomic<uint32_t> wants_bell;  // 1: ring the holder's bell when there is something to read
+  std::atomic<uint32_t> wants_bell;   // 1: ring the holder's bell when there is something to read
+  std::atomic<uint32_t> watches_log;  // 1: ring it when there is more log
 
   alignas(64) std::array<std::atomic<uint64_t>, kPinsPerSlot> pins;  // BlockRef of a root; 0: none
 

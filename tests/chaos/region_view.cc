@@ -72,6 +72,7 @@ std::optional<RegionView> look_at_region(pid_t pid) {
   }
   for (const Slot& slot : slots) {
     const SlotHolder holder = SlotHolder::unpack(slot.holder.load());
+    if (slot.watches_log.load() != 0) view.log_watchers.push_back(static_cast<pid_t>(holder.pid));
     if (holder.is_free()) continue;
     view.held += holder.is_held() ? 1 : 0;
     view.leaving += holder.is_held() ? 0 : 1;

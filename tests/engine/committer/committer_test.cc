@@ -95,6 +95,23 @@ TEST_F(CommitterTest, OneBellRingsForABatch) {
   EXPECT_EQ(test_.environment().bells, before + 1);
 }
 
+TEST_F(CommitterTest, ABatchRingsTheBellsOfThoseWhoWatchTheLog) {
+  const auto others = attach_client(region_.region());
+  const auto bells_of_a_batch = [&] {
+    const uint32_t before = test_.environment().bells;
+    submit(2);
+    test_.settle();
+    outcomes();
+    return test_.environment().bells - before;
+  };
+  EXPECT_EQ(bells_of_a_batch(), 0u);
+  others->watch_log(true);
+  EXPECT_EQ(bells_of_a_batch(), 1u);
+  EXPECT_EQ(bells_of_a_batch(), 1u);
+  others->watch_log(false);
+  EXPECT_EQ(bells_of_a_batch(), 0u);
+}
+
 TEST_F(CommitterTest, RemovalOfAMissingKeyIsACommit) {
   const WriteOutcome outcome = test_.erase(client(), "never there");
   EXPECT_EQ(outcome.code, Code::kOk);

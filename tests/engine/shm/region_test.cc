@@ -95,14 +95,14 @@ TEST(Region, WritesTheGoldenConfiguration) {
   SharedRegion shared(64, 0);
   EXPECT_EQ(to_hex(shared.memory().first(kConfigBytes)),
             "53534d4252454731"  // "SSMBREG1"
-            "0600000040000000"  // layout version 6, 64 slots
+            "0700000040000000"  // layout version 7, 64 slots
             "0000400000000000"  // 4 MiB
             "0030000000000000"  // slots at 12 KiB
             "00c0000000000000"  // rings at 48 KiB
             "00c01a0000000000"  // arena at 1712 KiB
             "0040250000000000"  // to the end
             "0040000000010000"  // 16 KiB of submissions, 256 completions
-            "7c34aeb3");
+            "84e9e42d");
 }
 
 TEST(Region, DerivesTheSubmissionRingFromTheSize) {

@@ -14,8 +14,9 @@ namespace small_db {
 namespace {
 
 bool is_zero(const Slot& slot) {
-  uint64_t bits = slot.holder | slot.start_time | slot.wants_bell | slot.submission_tail |
-                  slot.submission_head | slot.completion_tail | slot.completion_head;
+  uint64_t bits = slot.holder | slot.start_time | slot.wants_bell | slot.watches_log |
+                  slot.submission_tail | slot.submission_head | slot.completion_tail |
+                  slot.completion_head;
   for (const auto& pin : slot.pins) bits |= pin;
   return bits == 0;
 }
@@ -57,8 +58,10 @@ TEST(Slot, ReleasedIsNotClaimedBeforeTheSweep) {
   SharedRegion shared;
   const ClaimedSlot first = claim_slot(shared.region()).value();
   shared.region().slot(0).pins[3].store(77);
+  shared.region().slot(0).watches_log.store(1);
   shared.region().header().sweep_wanted.store(0);
   release_slot(shared.region(), first);
+  EXPECT_EQ(shared.region().slot(0).watches_log.load(), 0u);
   EXPECT_EQ(shared.region().header().sweep_wanted.load(), 1u);
   EXPECT_EQ(slot_holder(shared.region(), 0), (SlotHolder{0, first.holder.incarnation}));
   EXPECT_EQ(shared.region().slot(0).pins[3].load(), 0u);
@@ -117,6 +120,7 @@ TEST(Slot, SweepContinuesWhereADeadOwnerStopped) {
   slot.holder.store(SlotHolder{0, 9}.pack());
   slot.submission_tail.store(64);
   slot.pins[31].store(1);
+  slot.watches_log.store(1);
   EXPECT_EQ(sweep_dead_slots(shared.region()), 1u);
   EXPECT_TRUE(is_zero(slot));
   EXPECT_EQ(sweep_dead_slots(shared.region()), 0u);
