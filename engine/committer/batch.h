@@ -15,7 +15,7 @@ namespace small_db {
 enum class Basis : uint8_t {
   kNothing,    // it stays as it is
   kState,      // a state that may be lost: nothing was done, and it is to be asked again
-  kKnown,      // a request that the log held when this owner came
+  kKnown,      // a request that the log held when this owner came: perhaps on no follower
   kCommitted,  // a request of the frame
 };
 

@@ -114,8 +114,12 @@ uint64_t Committer::last_answered(const Batch& batch) {
 // What the batch was to commit gets another answer.
 void Committer::revoke_commits(Batch& batch, Code code) {
   for (Answer& answer : batch.answers) {
-    if (answer.basis == Basis::kNothing || answer.basis == Basis::kKnown) continue;
-    const Code told = answer.basis == Basis::kCommitted ? code : Code::kUnavailable;
+    // What nobody waits for stays done.
+    const bool stands = answer.basis == Basis::kKnown && options_.acks_required == 0;
+    if (answer.basis == Basis::kNothing || stands) continue;
+    const Code told = answer.basis == Basis::kCommitted ? code
+                      : answer.basis == Basis::kKnown   ? Code::kOutcomeUnknown
+                                                        : Code::kUnavailable;
     answer.completion.code = static_cast<uint32_t>(told);
     answer.completion.revision = 0;
     answer.completion.number = 0;

@@ -140,7 +140,8 @@ class Committer {
   void set_log(LogWriter* log) noexcept;
   // The offset that a request waits for belongs to a log that is no more.
   void forget_log_wish() noexcept { log_end_wanted_.store(0, std::memory_order_relaxed); }
-  uint64_t epoch() const noexcept { return epoch_; }
+  // Any thread: what the log is written in now; no lower one can follow.
+  uint64_t epoch() const noexcept { return epoch_.load(std::memory_order_relaxed); }
   uint64_t durable_revision() const noexcept { return durable_revision_; }
 
   // Commit thread, no batch with the sync thread: writes an IDLE frame, which proves that all
@@ -268,7 +269,7 @@ class Committer {
   void drop_stream(Streams::iterator stream);
 
   static uint64_t last_answered(const Batch& batch);
-  static void revoke_commits(Batch& batch, Code code);
+  void revoke_commits(Batch& batch, Code code);
   Status write_mark();
   Status append(Batch& batch);
   Status sync();
@@ -295,7 +296,7 @@ class Committer {
   KnownRequests known_;
 
   uint64_t next_revision_ = 1;
-  uint64_t epoch_ = 0;
+  std::atomic<uint64_t> epoch_{0};
   uint64_t now_ms_ = 0;           // of the drain at work
   uint64_t next_removal_ms_ = 0;  // not before: see expiry.cc
   uint64_t removals_ = 0;

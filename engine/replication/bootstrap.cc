@@ -1,6 +1,7 @@
 #include "engine/replication/bootstrap.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "engine/checkpoint/reader.h"
@@ -46,18 +47,36 @@ Status copy_file(Directory& directory, const std::string& from, const std::strin
   return directory.rename(temporary, to);
 }
 
+// The last revision before the log, as its START says; nothing for one that does not say it.
+std::optional<uint64_t> revision_before(Directory& directory, uint64_t generation) {
+  if (generation == 0) return 0;
+  const auto reader = LogReader::open(directory, generation);
+  if (!reader.is_ok()) return std::nullopt;
+  const Result<ReadOutcome> outcome = reader.value()->next();
+  if (!outcome.is_ok() || outcome.value() != ReadOutcome::kFrame) return std::nullopt;
+  const FrameView& frame = reader.value()->frame();
+  if (!frame.is(kFrameStart)) return std::nullopt;
+  return frame.start().last_revision;
+}
+
 // Every log that may hold revisions above the common one: those but the ones that the next log
-// shows to end before it.
+// shows to end before it. And where they do not reach back so far, the oldest checkpoint.
 Status save_diverged(Directory& directory, const DirectoryListing& listing,
                      const Bootstrap& bootstrap, std::string* saved_as) {
-  const std::string prefix = "diverged." + std::to_string(bootstrap.common_revision + 1) + ".";
+  std::vector<std::string> names;
   for (size_t i = 0; i < listing.logs.size(); ++i) {
-    if (i + 1 < listing.logs.size()) {
-      auto next = LogReader::open(directory, listing.logs[i + 1]);
-      const uint64_t ends_before = next.is_ok() ? next.value()->header().first_revision : 0;
-      if (ends_before != 0 && ends_before <= bootstrap.common_revision) continue;
+    const bool is_last = i + 1 == listing.logs.size();
+    const auto end = is_last ? std::nullopt : revision_before(directory, listing.logs[i + 1]);
+    if (end && *end <= bootstrap.common_revision) continue;
+    const auto begin = revision_before(directory, listing.logs[i]);
+    const bool reaches_back = begin && *begin <= bootstrap.common_revision;
+    if (names.empty() && !reaches_back && !listing.checkpoints.empty()) {
+      names.push_back(checkpoint_file_name(listing.checkpoints.front()));
     }
-    const std::string name = log_file_name(listing.logs[i]);
+    names.push_back(log_file_name(listing.logs[i]));
+  }
+  const std::string prefix = "diverged." + std::to_string(bootstrap.common_revision + 1) + ".";
+  for (const std::string& name : names) {
     SMALL_DB_RETURN_IF_ERROR(copy_file(directory, name, prefix + name));
     saved_as->append(saved_as->empty() ? "" : ", ").append(prefix).append(name);
   }
@@ -111,6 +130,25 @@ Status verify_bootstrap(Directory& directory, uint64_t generation) {
     if (!more.is_ok()) return more.status();
     if (!more.value()) return Status::ok();
   }
+}
+
+Status discard_unfinished_bootstrap(Directory& directory) {
+  const Result<std::unique_ptr<File>> download = directory.open(kBootstrapFile, OpenMode::kRead);
+  if (download.status().code() == Code::kNotFound) return Status::ok();
+  if (!download.is_ok()) return download.status();
+  const Result<DirectoryListing> listing = list_data_directory(directory);
+  if (!listing.is_ok()) return listing.status();
+  const std::vector<uint64_t>& logs = listing.value().logs;
+  const bool is_switching = listing.value().new_version == VersionState::kValid;
+  const uint64_t in_force =
+      is_switching ? listing.value().new_version_generation : listing.value().version_generation;
+  if (logs.size() < 2 || logs.back() <= in_force || logs[logs.size() - 2] + 1 == logs.back()) {
+    return Status::ok();
+  }
+  SMALL_DB_RETURN_IF_ERROR(directory.remove(log_file_name(logs.back())));
+  const Status status = directory.remove(checkpoint_file_name(logs.back()));
+  if (!status.is_ok() && status.code() != Code::kNotFound) return status;
+  return directory.sync();
 }
 
 Status install_bootstrap(Directory& directory, const Bootstrap& bootstrap, uint64_t now_ms,

@@ -36,4 +36,9 @@ Status verify_bootstrap(Directory& directory, uint64_t generation);
 Status install_bootstrap(Directory& directory, const Bootstrap& bootstrap, uint64_t now_ms,
                          std::string* saved_as);
 
+// Of one that a crash, or a failure, has cut off before `version`: its log, which would seem to be
+// the end of a chain that lacks one, and its checkpoint. Nothing otherwise. Before any recovery.
+// Errors: those of the file system. REQUIRES: as above.
+Status discard_unfinished_bootstrap(Directory& directory);
+
 }  // namespace small_db

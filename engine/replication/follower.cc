@@ -31,6 +31,7 @@ Follower::Next Follower::follow() {
   head_ = UpstreamHead();
   failure_ = Status::ok();
   progressed_ = false;
+  is_ahead_ = false;
   is_copy_ = false;
   hello_ = host_.hello();
   return after_log(upstream_.get_log(hello_, *this));
@@ -43,6 +44,7 @@ Follower::Next Follower::after_log(const Status& status) {
     const Status renewed = host_.renew_node_id();
     return renewed.is_ok() ? Next::kAgain : fail("no new node id: " + renewed.text());
   }
+  if (is_ahead_) return fetch_checkpoint(false);
   if (!failure_.is_ok()) return fail("the primary's log can't be followed: " + failure_.text());
   if (!status.is_ok()) return fail("the primary can't be reached: " + upstream_.failure());
   if (head_.status == kOk) return progressed_ ? Next::kAgain : Next::kLater;
@@ -84,6 +86,11 @@ bool Follower::begin_log(const UpstreamHead& head) {
   }
   if (head.node->cluster_id != hello_.cluster_id || head.node->epoch < hello_.epoch) {
     failure_ = {Code::kCorruption, "replication: cluster or epoch of the answer"};
+    return false;
+  }
+  const Term* next = term_of(head.node->terms, hello_.revision + 1);
+  if (next != nullptr && next->epoch < hello_.log_epoch) {
+    is_ahead_ = true;
     return false;
   }
   failure_ = host_.adopt(*head.node);

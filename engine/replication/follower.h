@@ -3,7 +3,7 @@
 // storage process; blocking calls are the upstream's, so that interrupt() ends everything here.
 //
 //   connecting ──200──▶ streaming ──(ends)──▶ connecting
-//       └──410, 409 diverged──▶ bootstrapping ──(file verified)──▶ install
+//       └──410, 409 diverged, log in a later epoch──▶ bootstrapping ──(file verified)──▶ install
 #pragma once
 
 #include <cstdint>
@@ -92,6 +92,8 @@ class Follower : private UpstreamBody {
   UpstreamHead head_;
   Status failure_;  // of what this side made of the answer
   bool progressed_ = false;
+  bool is_ahead_ =
+      false;  // this node's log is in an epoch that the primary's next frames are not in
   bool is_copy_ = false;   // this directory is a copy of the primary's: with its node id
   uint32_t failures_ = 0;  // in a row
   std::unique_ptr<StreamParser> parser_;

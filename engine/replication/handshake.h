@@ -29,6 +29,9 @@ struct Hello {
   uint64_t epoch = 0;     // the highest that it has heard of
   uint64_t revision = 0;  // the last that it holds
   Uid term_id{};          // of the term that this revision belongs to; zeros: of none
+  // Of its own knowledge, not said: the epoch that its log is in. A node that was promoted and
+  // wrote nothing is in one that a primary's next revisions may be older than.
+  uint64_t log_epoch = 0;
 };
 
 enum class Verdict : uint8_t {

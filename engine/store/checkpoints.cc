@@ -65,6 +65,7 @@ Status Store::start_next_log(LogEnd next, bool heals) {
 void Store::serve_checkpoint_requests() {
   // A result first: it is not for those who ask only now.
   if (const std::optional<Status> result = checkpointer_.take_result()) {
+    awaits_checkpoint_ = false;  // if it failed, those who ask later try again
     if (refusing_) judge_healing(*result);
     answer_checkpoint_waiters(result->code());
     // The interval tries again; but what an I/O failure has stopped waits for a person.

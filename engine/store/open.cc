@@ -82,6 +82,11 @@ Status Store::open() {
   const bool trusted = header.distrust.exchange(0, std::memory_order_acquire) == 0;
   sweep_dead_slots(region_);
   SMALL_DB_KILL_POINT("open: slots swept");
+  const Status discarded = discard_unfinished_bootstrap(environment_.directory);
+  if (!discarded.is_ok()) {
+    refuse(discarded, Refusal());
+    return discarded;
+  }
   if (trusted && header.published_root.load(std::memory_order_acquire) != 0) {
     const Status status = take_over();
     if (status.is_ok()) return status;
@@ -210,6 +215,7 @@ Status Store::start(const Recovered& recovered) {
   } else {
     publish_root(region_, root);
     region_.set_state(StoreState::kServing, "");
+    offer_bootstrap();
   }
   SMALL_DB_KILL_POINT("open: serving, bells not rung");
   // The former owner may have died between taking a wish for the bell and ringing it.

@@ -2,6 +2,7 @@
 // and how it becomes one. The node's history is on disk before anything is done that stands on it.
 #include <algorithm>
 
+#include "engine/recovery/data_directory.h"
 #include "engine/shm/doorbell.h"
 #include "engine/store/store.h"
 
@@ -28,6 +29,8 @@ Status Store::open_history(const Recovered& recovered) {
                                 region_.replication().heard_epoch.load(std::memory_order_relaxed));
   Status status;
   if (is_new || wanted != found) status = write_history(environment_.directory, wanted);
+  if (wanted.heard_epoch > std::max(found.heard_epoch, wanted.epoch()))
+    tell_fenced(wanted.heard_epoch, status);
   const std::lock_guard<std::mutex> guard(history_mutex_);
   history_ = std::move(wanted);
   if (status.code() != Code::kNoDiskSpace) return status;
@@ -74,6 +77,16 @@ bool Store::awaits_bootstrap() const {
   return history_.terms.empty() && decide_role() == Role::kBackup;
 }
 
+// A new backup begins with a checkpoint, and while a write waits for backups, none can be made: so
+// there is one before the first write waits.
+void Store::offer_bootstrap() {
+  if (!wants_acks() || role() != Role::kPrimary) return;
+  const Result<DirectoryListing> listing = list_data_directory(environment_.directory);
+  if (!listing.is_ok() || listing.value().version_generation != 0) return;
+  awaits_checkpoint_ = true;
+  request_checkpoint();
+}
+
 void Store::show_replication(const Recovered& recovered) {
   ReplicationState& state = region_.replication();
   store_uid(state.cluster_id, recovered.cluster_id);
@@ -84,6 +97,8 @@ void Store::show_replication(const Recovered& recovered) {
   state.acks_required.store(options_.replication.acks_required, std::memory_order_relaxed);
   state.ack_state.store(static_cast<uint32_t>(AckState::kComplete), std::memory_order_relaxed);
   state.durable_revision.store(recovered.last_revision, std::memory_order_seq_cst);
+  // A former owner may have died while it followed, and followed another.
+  state.follow_phase.store(static_cast<uint32_t>(FollowPhase::kIdle), std::memory_order_relaxed);
   const uint64_t heard = state.heard_epoch.load(std::memory_order_relaxed);
   if (heard < history_.heard_epoch) {
     state.heard_epoch.store(history_.heard_epoch, std::memory_order_relaxed);
@@ -112,6 +127,7 @@ Hello Store::hello() {
   hello.node_id = history_.node_id;
   hello.epoch = std::max(history_.epoch(), history_.heard_epoch);
   hello.revision = state.durable_revision.load(std::memory_order_seq_cst);
+  hello.log_epoch = committer_.epoch();
   // A store that was made here and holds nothing may become any node's backup.
   const bool holds_nothing = hello.revision == 0 && !history_.follows;
   if (history_.terms.empty() || holds_nothing) return hello;
@@ -168,9 +184,13 @@ void Store::hear_of(const NodeIdentity& node) {
   ring_doorbell(region_);
 }
 
+// Who was promoted reports its epoch alone: what it has is not the other's, whose epoch may have
+// the same number.
 std::optional<FollowerProgress> Store::acknowledge(Upstream& upstream) {
-  const FollowerProgress progress = this->progress();
   const NodeHistory history = this->history();
+  const FollowerProgress progress = is_following() ? this->progress() : FollowerProgress();
+  // A promotion in between may have given it revisions of its own.
+  if (this->history() != history) return std::nullopt;
   UpstreamHead head;
   const Status status =
       upstream.post_ack(load_uid(region_.replication().cluster_id), history.node_id,
@@ -188,6 +208,8 @@ std::optional<FollowerProgress> Store::acknowledge(Upstream& upstream) {
 
 // Returns true when there was something to do. Nothing is with the sync thread.
 bool Store::maintain_replication() {
+  // The rings still hold its requests, for the next owner, who is to see all that this one does.
+  if (committer_.left_a_batch()) return false;
   if (!committer_.replication_failure().is_ok()) {
     drop_replicated();
     return true;
@@ -226,10 +248,15 @@ void Store::fence() {
     history.set_aside.clear();
   });
   set_role(options_.replication.primary_name.empty() ? Role::kFenced : Role::kBackup);
+  tell_fenced(heard, status);
+}
+
+void Store::tell_fenced(uint64_t epoch, const Status& written_down) {
   tell(Severity::kError,
-       "fenced: another node was promoted, in epoch " + std::to_string(heard) +
+       "fenced: another node was promoted, in epoch " + std::to_string(epoch) +
            "; writes are refused here" +
-           (status.is_ok() ? "" : ", which could not be written down: " + status.text()));
+           (written_down.is_ok() ? ""
+                                 : ", which could not be written down: " + written_down.text()));
 }
 
 void Store::serve_promotions() {
@@ -268,6 +295,7 @@ Code Store::promote() {
   set_role(Role::kPrimary);
   // Followers learn of terms by the newest few: a bootstrap must begin in one of them.
   request_checkpoint();
+  offer_bootstrap();
   tell(Severity::kNotice, "promoted: primary in epoch " + std::to_string(epoch) +
                               " from revision " + std::to_string(after + 1) + " on");
   return Code::kOk;

@@ -30,6 +30,11 @@ Store::Store(Region region, const StoreEnvironment& environment, const StoreOpti
       committer_(region, table_, environment.bells, environment.clock,
                  committer_options(options, environment.log)) {}
 
+Committer::Drained Store::drain() {
+  if (awaits_checkpoint_) return Committer::Drained::kAll;
+  return committer_.drain(batches_[open_batch_]);
+}
+
 Batch& Store::seal() {
   Batch& batch = batches_[open_batch_];
   committer_.seal(batch);

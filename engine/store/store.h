@@ -50,10 +50,11 @@ class Store : public FollowerHost {
   Status open();
 
   // Commit thread. Reads requests into the open batch.
-  Committer::Drained drain() { return committer_.drain(batches_[open_batch_]); }
-  bool has_work() const noexcept { return batches_[open_batch_].has_work(); }
+  Committer::Drained drain();
+  bool has_work() const noexcept { return open_batch().has_work(); }
+  const Batch& open_batch() const noexcept { return batches_[open_batch_]; }
   uint32_t open_requests() const noexcept { return batches_[open_batch_].frame.requests(); }
-  bool ready() { return committer_.ready(); }
+  bool ready() { return !awaits_checkpoint_ && committer_.ready(); }
   // Commit thread, nothing open. Microseconds until expired records are to be removed; UINT64_MAX:
   // none is to expire.
   uint64_t removal_wait_us() const;
@@ -152,12 +153,14 @@ class Store : public FollowerHost {
   NodeHistory make_history(const Recovered& recovered) const;
   Role decide_role() const;
   bool awaits_bootstrap() const;
+  void offer_bootstrap();
   void show_replication(const Recovered& recovered);
   void set_role(Role role);
   Status change_history(const std::function<void(NodeHistory&)>& change);
   bool maintain_replication();
   bool is_fenced() const;
   void fence();
+  void tell_fenced(uint64_t epoch, const Status& written_down);
   void serve_promotions();
   Code promote();
   void drop_replicated();
@@ -198,6 +201,7 @@ class Store : public FollowerHost {
   bool on_new_log_ = false;  // commit thread: and the failed log was given up for another
   bool heal_again_ = false;  // commit thread: the checkpoint at work began before the failure
   std::vector<KeptRequest> checkpoint_waiters_;
+  bool awaits_checkpoint_ = false;  // commit thread: nothing is read until there is one
   mutable std::mutex history_mutex_;
   int ack_refusal_ = 0;                         // acknowledging thread: the last answer's status
   std::atomic<bool> following_stopped_{false};  // for this owner's life

@@ -233,6 +233,35 @@ TEST_F(ReplicationThreads, APromotionIsAnsweredWithoutBackups) {
   EXPECT_FALSE(b_.has_outcome(write));
 }
 
+// A backup begins with a checkpoint; none could be made while a write waits for it.
+TEST_F(ReplicationThreads, AFirstWriteMayWaitForABackupThatIsStillEmpty) {
+  a_.options.replication.acks_required = 1;
+  a_.start();
+  const uint64_t waiting = a_.submit_put("key", "first");
+  b_.start();
+  EXPECT_EQ(a_.await(waiting).code, Code::kOk) << a_.log() << b_.log();
+  EXPECT_EQ(b_.get("key"), "first");
+}
+
+// What waits in vain and what came behind it are both answered.
+TEST_F(ReplicationThreads, AllThatAPrimaryHasTakenIsAnsweredWhenItIsFenced) {
+  a_.options.replication.acks_required = 1;
+  a_.start();
+  b_.start();
+  ASSERT_EQ(a_.put("key", "first").code, Code::kOk);
+  ASSERT_TRUE(catches_up(b_, a_));
+  a_.set_reachable(false);
+  const uint64_t waiting = a_.submit_put("key", "second");
+  ASSERT_TRUE(eventually(
+      [&] { return a_.region().replication().durable_revision.load() > a_.revision(); }));
+  const uint64_t behind = a_.submit_put("key", "third");
+  ASSERT_EQ(b_.promote().code, Code::kOk);
+  a_.set_reachable(true);
+  ASSERT_TRUE(has_role(a_, Role::kFenced)) << a_.log();
+  EXPECT_EQ(a_.await(waiting).code, Code::kOutcomeUnknown);
+  EXPECT_EQ(a_.await(behind).code, Code::kNotPrimary);
+}
+
 TEST_F(ReplicationThreads, WritesAreRefusedWhileTooFewBackupsAnswer) {
   a_.options.replication.acks_required = 1;
   a_.options.replication.ack_timeout_us = 50'000;
