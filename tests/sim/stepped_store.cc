@@ -25,6 +25,11 @@ TestRegion::TestRegion(size_t bytes, uint32_t slots, uint32_t id)
   format();
 }
 
+void TestRegion::format(uint32_t id) {
+  id_ = id;
+  format();
+}
+
 void TestRegion::format() {
   RegionConfig config;
   config.slot_count = slots_;

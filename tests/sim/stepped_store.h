@@ -22,8 +22,11 @@ class TestRegion {
   explicit TestRegion(size_t bytes = kRegionBytesMin, uint32_t slots = kSlotsMin, uint32_t id = 1);
   Region region() const { return region_; }
 
-  // As new: lays the region out again, in memory that is already there.
+  // As new: lays the region out again, in memory that is already there; with another id.
   void format();
+  void format(uint32_t id);
+  // All of it, to be looked at or put back as it was.
+  MutableBytes memory() const { return {memory_.get(), bytes_}; }
 
  private:
   size_t bytes_;
