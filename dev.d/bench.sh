@@ -42,14 +42,17 @@ bench_usage() {
 usage: ./dev bench [--quick] [--points REGEX]
        ./dev bench --table [ARGUMENTS]
        ./dev bench --storage [ARGUMENTS]
+       ./dev bench --replication [--quick]
 
   --quick         1 second per point, not 5
   --points REGEX  only the points whose names match (get-64, put-1, raw-sync, engine-put-4x64 …)
   --table         the engine's table alone, by Google Benchmark, which gets the ARGUMENTS
   --storage       checkpoints under load, loading and replay, the engine alone; the ARGUMENTS go to both
                   programs: --keys=N, --rounds=N, …
+  --replication   a primary and its backup on this machine: writes, how far the backup keeps up, and
+                  what waiting for it costs
 
-Environment: BENCH_ROUNDS (3), BENCH_DIR (where the data lies; build/bench/data).
+Environment: BENCH_ROUNDS (3; 5 with --replication), BENCH_DIR (where the data lies; build/bench/data).
 The report goes to standard output and build/bench/report.md, raw numbers to build/bench/raw.tsv.
 END
 }
@@ -155,6 +158,11 @@ bench_all() {
     # shellcheck source=/dev/null
     . "$root/dev.d/bench_storage.sh"
     bench_storage "$@"
+  elif [ "${1:-}" = --replication ]; then
+    shift
+    # shellcheck source=/dev/null
+    . "$root/dev.d/bench_replication.sh"
+    bench_replication "$@"
   else
     bench_compare "$@"
   fi

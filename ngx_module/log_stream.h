@@ -6,8 +6,8 @@
 // until nginx's send_timeout ends it.
 //
 // What wakes a stream: the worker's bell, which the store's owner rings at each commit while the
-// worker's slot says that it watches the log; its own timer, which also makes up for a bell that was
-// not heard; and nginx, when the socket takes more. It ends when this node is no primary of its
+// worker's slot says that it watches the log; its own timer, which also makes up for a bell that
+// was not heard; and nginx, when the socket takes more. It ends when this node is no primary of its
 // epoch any more, when the store serves no reads, when the log can't be read on, and at once when
 // the worker is to go. All of it runs in the worker's event loop.
 #pragma once
