@@ -60,10 +60,12 @@ small_db_glob(crash_soak_sources ROOTS tests/crash SUFFIX ".cc" EXCLUDE "_test.c
 add_executable(crash_soak ${crash_soak_sources})
 target_link_libraries(crash_soak small_db_sim small_db_engine)
 
-# Several engines, their network and their disks in one thread.
-small_db_glob(cluster_test_sources ROOTS tests/cluster SUFFIX ".cc")
-small_db_test(cluster_tests SOURCES ${cluster_test_sources} TIMEOUT 600
-  LIBRARIES small_db_sim small_db_api)
+# Several engines, their network and their disks in one thread: nothing for ThreadSanitizer.
+if(NOT SMALL_DB_SANITIZE STREQUAL "thread")
+  small_db_glob(cluster_test_sources ROOTS tests/cluster SUFFIX ".cc")
+  small_db_test(cluster_tests SOURCES ${cluster_test_sources} TIMEOUT 600
+    LIBRARIES small_db_sim small_db_api)
+endif()
 
 small_db_glob(damage_test_sources ROOTS tests/damage SUFFIX ".cc")
 small_db_test(damage_tests SOURCES ${damage_test_sources} TIMEOUT 600

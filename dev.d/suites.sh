@@ -51,6 +51,7 @@ test_everything() {
   check unit run_ctest release -L '^(engine|api)_tests$'
   check crash crash_tests_counted
   crash_states_summary
+  check cluster run_ctest release -L '^cluster_tests$'
   ! has_tests damage '*.cc' || check damage run_ctest release -L '^damage_tests$'
   check tools run_ctest release -L '^tools_tests$'
   check nginx nginx_tests_noted

@@ -23,6 +23,16 @@ ClusterNode::ClusterNode(ClusterWorld& world, size_t index)
       disk_number_(world.model.add_disk()),
       region_(kRegionBytesMin, 8, static_cast<uint32_t>(world.random.next()) | 1) {
   world_.network.add(*this);
+  watch_disk();
+}
+
+// Much may happen while the log is synced.
+void ClusterNode::watch_disk() {
+  disk_.observe([this](SimCall call, SimMoment) -> std::optional<SimFault> {
+    const bool is_log = sync_ != nullptr && sync_->is_running();
+    if (is_log && call == SimCall::kSyncData && world_.random.chance(30)) Fiber::pause();
+    return std::nullopt;
+  });
 }
 
 ClusterNode::~ClusterNode() {
@@ -135,6 +145,7 @@ void ClusterNode::lose_disk() {
   world_.model.note_lost_disk(disk_number_);
   disk_ = SimDisk(world_.random.next());
   disk_number_ = world_.model.add_disk();
+  watch_disk();
 }
 
 // What the fibers do while they end is none of the killed process's doing: memory and disk stay as

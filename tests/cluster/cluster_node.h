@@ -105,6 +105,7 @@ class ClusterNode : public NetListener, private Clock, private WorkerBells, priv
   void commit_step();
   void seal();
   void note_open_batch();
+  void watch_disk();
   void run_commit();
   void end_life();
   void install();

@@ -112,6 +112,8 @@ void Fiber::pause() {
   Context::current->switch_out();
 }
 
+bool Fiber::is_running() const { return Context::current == context_.get(); }
+
 bool Fiber::is_within() { return Context::current != nullptr; }
 
 }  // namespace small_db

@@ -19,6 +19,7 @@ class Fiber {
   // no fiber.
   void resume();
   bool has_ended() const;
+  bool is_running() const;
 
   // In a fiber: back to who resumed it.
   static void pause();

@@ -41,6 +41,8 @@ SimVerdict SimDiskState::begin(uint64_t mount_epoch, SimCall call) {
   if (mount_epoch != epoch || powered_off) return SimVerdict::kDead;
   std::optional<SimFault> observed;
   if (observer) observed = observer(call, SimMoment::kBefore);
+  // Whoever looked may have let others go on, and the power off.
+  if (mount_epoch != epoch || powered_off) return SimVerdict::kDead;
   const uint64_t operation = calls.size();
   calls.push_back(call);
   if (observed) return verdict_of(*observed);
