@@ -64,7 +64,10 @@ std::optional<uint64_t> revision_before(Directory& directory, uint64_t generatio
 Status save_diverged(Directory& directory, const DirectoryListing& listing,
                      const Bootstrap& bootstrap, std::string* saved_as) {
   std::vector<std::string> names;
-  for (size_t i = 0; i < listing.logs.size(); ++i) {
+  // What stands before a gap is what a former bootstrap has replaced.
+  size_t first = listing.logs.empty() ? 0 : listing.logs.size() - 1;
+  while (first > 0 && listing.logs[first - 1] + 1 == listing.logs[first]) --first;
+  for (size_t i = first; i < listing.logs.size(); ++i) {
     const bool is_last = i + 1 == listing.logs.size();
     const auto end = is_last ? std::nullopt : revision_before(directory, listing.logs[i + 1]);
     if (end && *end <= bootstrap.common_revision) continue;

@@ -247,7 +247,12 @@ Status Checkpointer::remove_old() {
     if (generation < oldest)
       SMALL_DB_RETURN_IF_ERROR(directory_.remove(checkpoint_file_name(generation)));
   }
-  const uint64_t oldest_log = oldest_needed_log(logs, oldest);
+  // The next owner reads on from where the published state says: behind requests that may have no
+  // answer yet.
+  const Result<Snapshot> published = Snapshot::take(walk_->pins);
+  if (!published.is_ok()) return published.status();
+  const uint64_t oldest_log =
+      std::min(oldest_needed_log(logs, oldest), published.value().root().log.generation);
   for (const uint64_t generation : logs) {
     if (generation >= oldest_log) break;
     SMALL_DB_RETURN_IF_ERROR(directory_.remove(log_file_name(generation)));
