@@ -5,6 +5,10 @@
 nginx_source=/usr/share/nginx/src
 module_file=$root/build/ngx_http_small_db_module.so
 
+module_sources() {
+  find "$root/ngx_module" "$root/engine" -name '*.cc' ! -path '*/engine/tools/*'
+}
+
 # What decides the Makefile: the lists of files, the build entry, and nginx's own version and flags.
 module_inputs() {
   find "$root/ngx_module" "$root/engine" -name '*.cc' -o -name '*.h' | sort
@@ -49,13 +53,16 @@ module_build() {
   say "built ${module_file#"$root"/}"
 }
 
-# Checks that --add-module configures and that all our sources compile as part of that nginx.
-# nginx-dev has no sources to link a whole nginx from, and the dynamic build has made the same code.
+# Checks that --add-module configures, with all our sources in the Makefile, and that those that
+# include nginx's headers compile as part of that nginx. nginx-dev has no sources to link a whole
+# nginx from, and the dynamic build has compiled the same code with the same flags.
 module_build_static() {
   module_configure static
   local build=$root/build/nginx-static objects
   objects=$(sed -n "s#^\($build/addon/[^:]*\.o\):.*#\1#p" "$build/Makefile")
-  [ -n "$objects" ] || { say "no objects in the Makefile"; return 1; }
+  [ "$(wc -l <<<"$objects")" -eq "$(module_sources | wc -l)" ] ||
+    { say "not all sources are in the Makefile"; return 1; }
+  objects=$(grep '/addon/ngx_module/' <<<"$objects")
   # shellcheck disable=SC2086
   make --no-print-directory -s -j "$jobs" -C "$nginx_source" -f "$build/Makefile" \
     CC="${CC:-cc} -fsyntax-only" $objects

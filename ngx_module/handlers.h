@@ -2,7 +2,7 @@
 // handler returns.
 #pragma once
 
-#include <string>
+#include <string_view>
 
 #include "ngx_module/api/query.h"
 #include "ngx_module/directives.h"
@@ -12,8 +12,8 @@ namespace small_db {
 struct ItemRequest {
   ngx_http_request_t* r;
   StoreConf* store;
-  std::string key;
-  Query query;  // only parameters that the route and the method take
+  std::string_view key;  // points into the request's pool or into `query`
+  Query query;           // only parameters that the route and the method take
 };
 
 // Of a resource that is no single key.

@@ -111,7 +111,7 @@ ngx_int_t handle_figures(ngx_http_request_t* r, const StoreConf& store, Route ro
 ngx_int_t dispatch(ngx_http_request_t* r, StoreConf* store, Target target) noexcept {
   switch (target.route) {
     case Route::kItem:
-      return handle_item({r, store, std::move(target.key), std::move(target.query)});
+      return handle_item({r, store, target.key, std::move(target.query)});
     case Route::kCheckpoint:
       return handle_checkpoint(r, store);
     case Route::kCollection:

@@ -26,11 +26,11 @@ constexpr size_t kReadBytes = 64 * kKiB;  // of the body, in one step
 // cancelled.
 struct Write {
   explicit Write(ItemRequest from) noexcept
-      : store(from.store), key(std::move(from.key)), query(std::move(from.query)) {}
+      : store(from.store), key(from.key), query(std::move(from.query)) {}
   ~Write() { cancel_wait(cookie); }
 
   StoreConf* store;
-  std::string key;
+  std::string_view key;  // in the request's pool or in `query`
   Query query;
   Conditions conditions;
   std::optional<BodyReader> body;

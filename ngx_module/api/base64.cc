@@ -41,6 +41,18 @@ void encode_group(uint32_t group, char* to) noexcept {
   std::memcpy(to + 2, kPairs[group & 0xfff].data(), 2);
 }
 
+uint64_t pair_of(uint64_t twelve_bits) noexcept {
+  return load<uint16_t>(reinterpret_cast<const std::byte*>(kPairs[twelve_bits].data()));
+}
+
+// Encodes the first 6 of the 8 bytes at `from`: four pairs in one store.
+void encode_six(const std::byte* from, char* to) noexcept {
+  const uint64_t bits = __builtin_bswap64(load<uint64_t>(from)) >> 16;
+  const uint64_t text = pair_of(bits >> 36) | pair_of(bits >> 24 & 0xfff) << 16 |
+                        pair_of(bits >> 12 & 0xfff) << 32 | pair_of(bits & 0xfff) << 48;
+  std::memcpy(to, &text, sizeof text);
+}
+
 size_t padding_of(std::string_view text) noexcept {
   if (text.empty() || text.back() != '=') return 0;
   return text.size() > 1 && text[text.size() - 2] == '=' ? 2 : 1;
@@ -87,6 +99,7 @@ void Base64Encoder::add(Bytes piece) noexcept {
     }
   }
   char* to = to_;  // a local: stores through a char pointer could alias the member
+  for (; at + 8 <= piece.size(); at += 6, to += 8) encode_six(piece.data() + at, to);
   for (; at + 3 <= piece.size(); at += 3, to += 4) {
     encode_group(byte_at(piece, at) << 16 | byte_at(piece, at + 1) << 8 | byte_at(piece, at + 2),
                  to);

@@ -21,6 +21,7 @@ class JsonKey {
  private:
   Bytes key_;
   bool is_text_;
+  size_t escaped_bytes_;  // of a text
 };
 
 }  // namespace small_db

@@ -20,11 +20,13 @@ Problem ambiguous(std::string_view mount, size_t position, std::string_view caus
 
 // The raw path must decode to the very bytes by which nginx chose the location.
 std::optional<Problem> check_raw_path(const RequestTarget& request) noexcept {
+  std::string_view path = request.raw.substr(0, request.raw.find('?'));
   const size_t fragment = request.raw.find('#');
   if (fragment != std::string_view::npos) {
     return ambiguous(request.mount, fragment, "a '#' must be written as %23");
   }
-  std::string_view path = request.raw.substr(0, request.raw.find('?'));
+  // What almost every request is: nothing to decode, and nothing was resolved.
+  if (path == request.normalised && path.find('%') == std::string_view::npos) return std::nullopt;
   if (path.empty()) path = "/";
   std::string_view expected = request.normalised;
   constexpr std::string_view kCause = "it has segments that are resolved away (//, /./ or /../)";
@@ -47,6 +49,7 @@ std::optional<Problem> check_raw_path(const RequestTarget& request) noexcept {
 // True when nginx changed the bytes of a path before any rewrite saw it, or might take the path's
 // end for parameters after it: what the client meant can't be told any more.
 bool is_changed_by_nginx(std::string_view raw) {
+  if (raw.empty()) return false;
   std::string path;
   for (size_t at = 0; at < raw.size() && raw[at] != '?';) {
     const DecodedByte decoded = decode_byte(raw.substr(at));
@@ -80,7 +83,7 @@ std::optional<Problem> check_key(const RequestTarget& request, std::string_view 
 // What a request of this method may say. A method that the route does not take is refused by the
 // caller, whatever its parameters are.
 std::optional<Problem> check_query(Method method, const Target& target, bool is_named_by_path) {
-  if (!takes_method(target.route, method)) return std::nullopt;
+  if (target.query.is_empty() || !takes_method(target.route, method)) return std::nullopt;
   const Parameters known = parameters_of(target.route, method);
   return target.query.check(is_named_by_path ? known.without(Parameter::kKey) : known);
 }
@@ -93,7 +96,7 @@ std::optional<Problem> parse_collection(const RequestTarget& request, Target* ta
   if (!is_item) return std::nullopt;
   const std::string_view key = target->query.text(Parameter::kKey);
   if (auto problem = check_key(request, key)) return problem;
-  target->key.assign(key);
+  target->key = key;
   return std::nullopt;
 }
 
@@ -110,7 +113,7 @@ std::optional<Problem> parse_item(const RequestTarget& request, std::string_view
          QuotedInput(without_slash(request.mount)).text(), "/kv?key=PERCENT-ENCODED-KEY"});
   }
   if (auto problem = check_key(request, key)) return problem;
-  target->key.assign(key);
+  target->key = key;
   return std::nullopt;
 }
 
@@ -121,12 +124,12 @@ std::optional<Problem> parse(const RequestTarget& request, Target* target) {
   constexpr std::string_view kItems = "kv/";
   const std::string_view rest = below_mount(request).value_or(std::string_view());
   const bool is_item = rest.substr(0, kItems.size()) == kItems;
-  const std::optional<Route> named = route_named(rest);
+  const std::optional<Route> named = is_item ? std::nullopt : route_named(rest);
   if (!is_item && !named && rest != "kv") {
     return make_problem(ProblemKind::kUnknownPath, {"there are ", route_names(), " under ",
                                                     QuotedInput(request.mount).text()});
   }
-  target->key.clear();
+  target->key = {};
   target->query = Query();
   if (auto problem = parse_query(request.args, &target->query)) return problem;
   if (is_item) return parse_item(request, rest.substr(kItems.size()), target);

@@ -15,7 +15,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "engine/base/limits.h"
@@ -25,7 +24,7 @@
 
 namespace small_db {
 
-// As nginx has it. All views must stay valid during the call only.
+// As nginx has it. `normalised` must outlive the target, the other views the call only.
 struct RequestTarget {
   std::string_view raw;                  // r->unparsed_uri; empty when it is not this path's
   std::string_view normalised;           // r->uri
@@ -38,8 +37,8 @@ struct RequestTarget {
 
 struct Target {
   Route route = Route::kHealth;
-  std::string key;  // of kItem, never empty
-  Query query;      // only what the route and the method take
+  std::string_view key;  // of kItem, never empty; points into `normalised` or into `query`
+  Query query;           // only what the route and the method take; may be moved
 };
 
 // Whether the route takes the method is the caller's to see (takes_method). Errors: kUnknownPath,

@@ -118,8 +118,9 @@ bool takes_method(Route route, Method method) noexcept {
 Parameters parameters_of(Route route, Method method) noexcept {
   Parameters parameters;
   for (const MethodRow& row : kMethods) {
-    const bool is_asked = method == Method::kOptions || method == row.method;
-    if (row.route == route && is_asked) parameters = parameters | row.parameters;
+    if (row.route != route) continue;
+    if (row.method == method) return row.parameters;
+    if (method == Method::kOptions) parameters = parameters | row.parameters;
   }
   return parameters;
 }

@@ -26,7 +26,7 @@ std::string key_of(const RequestTarget& request) {
   const auto problem = parse_target(request, &target);
   EXPECT_FALSE(problem) << request.raw << ": " << (problem ? problem->detail : "");
   EXPECT_EQ(target.route, Route::kItem);
-  return target.key;
+  return std::string(target.key);
 }
 
 // "TYPE: DETAIL" of the refusal.
