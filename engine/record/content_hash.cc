@@ -8,6 +8,29 @@ namespace {
 
 constexpr std::array<uint64_t, 2> kRecordKey = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
 constexpr uint64_t kTopByteShift = 56;
+constexpr size_t kWordBits = 64;
+
+// The state in local variables, which the compiler keeps in registers.
+using State = std::array<uint64_t, 4>;
+
+inline void round(State& v) noexcept {
+  v[0] += v[1];
+  v[2] += v[3];
+  v[1] = std::rotl(v[1], 13) ^ v[0];
+  v[3] = std::rotl(v[3], 16) ^ v[2];
+  v[0] = std::rotl(v[0], 32) + v[3];
+  v[2] += v[1];
+  v[3] = std::rotl(v[3], 21) ^ v[0];
+  v[1] = std::rotl(v[1], 17) ^ v[2];
+  v[2] = std::rotl(v[2], 32);
+}
+
+inline void compress(State& v, uint64_t word) noexcept {
+  v[3] ^= word;
+  round(v);
+  round(v);
+  v[0] ^= word;
+}
 
 }  // namespace
 
@@ -19,51 +42,42 @@ SipHash128::SipHash128(Bytes key) noexcept {
         k1 ^ 0x7465646279746573};
 }
 
-void SipHash128::round() noexcept {
-  v_[0] += v_[1];
-  v_[2] += v_[3];
-  v_[1] = std::rotl(v_[1], 13) ^ v_[0];
-  v_[3] = std::rotl(v_[3], 16) ^ v_[2];
-  v_[0] = std::rotl(v_[0], 32) + v_[3];
-  v_[2] += v_[1];
-  v_[3] = std::rotl(v_[3], 21) ^ v_[0];
-  v_[1] = std::rotl(v_[1], 17) ^ v_[2];
-  v_[2] = std::rotl(v_[2], 32);
-}
-
-void SipHash128::compress(uint64_t word) noexcept {
-  v_[3] ^= word;
-  round();
-  round();
-  v_[0] ^= word;
-}
-
+// Words of the message lie across those of the piece when the pieces before it were no whole words.
 void SipHash128::add(Bytes piece) noexcept {
+  const size_t offset_bits = bytes_ % 8 * 8;
+  bytes_ += piece.size();
+  State v = v_;
+  uint64_t rest = rest_;
   size_t at = 0;
-  for (; bytes_ % 8 != 0 && at < piece.size(); ++at) {
-    rest_ |= std::to_integer<uint64_t>(piece[at]) << (bytes_ % 8 * 8);
-    if (++bytes_ % 8 == 0) {
-      compress(rest_);
-      rest_ = 0;
-    }
+  const auto take = [&](uint64_t word) {
+    compress(v, rest | word << offset_bits);
+    rest = offset_bits == 0 ? 0 : word >> (kWordBits - offset_bits);
+  };
+  for (; at + 8 <= piece.size(); at += 8) take(load<uint64_t>(piece.data() + at));
+  uint64_t last = 0;
+  const size_t last_bits = (piece.size() - at) * 8;
+  for (size_t bit = 0; bit < last_bits; bit += 8) {
+    last |= std::to_integer<uint64_t>(piece[at++]) << bit;
   }
-  for (; at + 8 <= piece.size(); at += 8, bytes_ += 8) {
-    compress(load<uint64_t>(piece.data() + at));
+  if (offset_bits + last_bits >= kWordBits) {
+    take(last);
+  } else {
+    rest |= last << offset_bits;
   }
-  for (; at < piece.size(); ++at, ++bytes_) {
-    rest_ |= std::to_integer<uint64_t>(piece[at]) << (bytes_ % 8 * 8);
-  }
+  v_ = v;
+  rest_ = rest;
 }
 
 Hash128 SipHash128::finish() noexcept {
-  compress(rest_ | bytes_ << kTopByteShift);
+  State v = v_;
+  compress(v, rest_ | bytes_ << kTopByteShift);
   Hash128 hash;
-  v_[2] ^= 0xee;
-  for (int i = 0; i < 4; ++i) round();
-  hash.low = v_[0] ^ v_[1] ^ v_[2] ^ v_[3];
-  v_[1] ^= 0xdd;
-  for (int i = 0; i < 4; ++i) round();
-  hash.high = v_[0] ^ v_[1] ^ v_[2] ^ v_[3];
+  v[2] ^= 0xee;
+  for (int i = 0; i < 4; ++i) round(v);
+  hash.low = v[0] ^ v[1] ^ v[2] ^ v[3];
+  v[1] ^= 0xdd;
+  for (int i = 0; i < 4; ++i) round(v);
+  hash.high = v[0] ^ v[1] ^ v[2] ^ v[3];
   return hash;
 }
 

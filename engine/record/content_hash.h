@@ -36,9 +36,6 @@ class SipHash128 {
   Hash128 finish() noexcept;
 
  private:
-  void round() noexcept;
-  void compress(uint64_t word) noexcept;
-
   std::array<uint64_t, 4> v_;
   uint64_t bytes_ = 0;
   uint64_t rest_ = 0;  // the bytes_ % 8 bytes that are no word yet

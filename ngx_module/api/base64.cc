@@ -32,6 +32,24 @@ constexpr Sextets make_sextets() {
 constexpr Pairs kPairs = make_pairs();
 constexpr Sextets kSextets = make_sextets();
 
+// A character's bits where they stand in a group of four characters; bit 31 where it has none.
+using Group = std::array<std::array<uint32_t, 256>, 4>;
+constexpr Group make_group() {
+  Group group{};
+  for (size_t place = 0; place < group.size(); place++) {
+    for (size_t i = 0; i < kSextets.size(); i++) {
+      group[place][i] =
+          kSextets[i] == kInvalid ? uint32_t{1} << 31 : uint32_t{kSextets[i]} << (18 - 6 * place);
+    }
+  }
+  return group;
+}
+constexpr Group kGroup = make_group();
+
+uint32_t bits_at(size_t place, char character) noexcept {
+  return kGroup[place][static_cast<uint8_t>(character)];
+}
+
 uint32_t sextet(char character) noexcept { return kSextets[static_cast<uint8_t>(character)]; }
 
 uint32_t byte_at(Bytes bytes, size_t at) noexcept { return std::to_integer<uint32_t>(bytes[at]); }
@@ -131,18 +149,15 @@ std::optional<Base64Error> base64_decode(std::string_view text, std::byte* to) n
   const char* from = text.data();
   const char* const last = from + text.size() - 4;
   for (; from < last; from += 4, to += 3) {
-    const uint32_t a = sextet(from[0]);
-    const uint32_t b = sextet(from[1]);
-    const uint32_t c = sextet(from[2]);
-    const uint32_t d = sextet(from[3]);
-    if (((a | b | c | d) & 0xc0) != 0) {
+    const uint32_t bits =
+        bits_at(0, from[0]) | bits_at(1, from[1]) | bits_at(2, from[2]) | bits_at(3, from[3]);
+    if (bits >> 31 != 0) {
       // What is already decoded may stand in the text's own memory; the fault is not before here.
       const size_t done = static_cast<size_t>(from - text.data());
       Base64Error error = find_error(text.substr(done));
       error.position += done;
       return error;
     }
-    const uint32_t bits = a << 18 | b << 12 | c << 6 | d;
     to[0] = static_cast<std::byte>(bits >> 16);
     to[1] = static_cast<std::byte>(bits >> 8);
     to[2] = static_cast<std::byte>(bits);

@@ -14,6 +14,7 @@ inline std::string_view without_spaces(std::string_view text) noexcept {
 
 inline bool equals_ignoring_case(std::string_view left, std::string_view right) noexcept {
   if (left.size() != right.size()) return false;
+  if (left == right) return true;
   for (size_t i = 0; i < left.size(); i++) {
     const auto lower = [](char letter) {
       return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter | 0x20) : letter;

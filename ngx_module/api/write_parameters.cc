@@ -1,11 +1,11 @@
 #include "ngx_module/api/write_parameters.h"
 
 #include <algorithm>
-#include <cctype>
 #include <initializer_list>
 
 #include "engine/record/counter.h"
 #include "ngx_module/api/expiry.h"
+#include "ngx_module/api/header_text.h"
 
 namespace small_db {
 namespace {
@@ -69,10 +69,7 @@ bool is_media_type(std::string_view content_type, std::string_view lower) noexce
   while (!content_type.empty() && (content_type.back() == ' ' || content_type.back() == '\t')) {
     content_type.remove_suffix(1);
   }
-  return std::equal(content_type.begin(), content_type.end(), lower.begin(), lower.end(),
-                    [](char character, char expected) {
-                      return std::tolower(static_cast<uint8_t>(character)) == expected;
-                    });
+  return equals_ignoring_case(content_type, lower);
 }
 
 BodyForm body_form(std::string_view content_type, const Query& query) noexcept {

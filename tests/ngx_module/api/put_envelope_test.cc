@@ -47,6 +47,21 @@ TEST(PutEnvelope, DecodesBase64WhichIsTheDefault) {
   EXPECT_EQ(value_of(R"({"value":"AAD/"})"), std::string("\0\0\xff", 3));
 }
 
+TEST(PutEnvelope, TakesWhiteSpaceWhereJsonDoes) {
+  EXPECT_EQ(value_of(R"({"value": "aGVsbG8="})"), "hello");
+  EXPECT_EQ(value_of("\r\n{ \t\"value\" :\n\"aGVsbG8=\" } \n"), "hello");
+  EXPECT_EQ(detail_of("{\"value\":\"aGVsbG8=\"}\v"), at(20, "invalid literal"));
+  EXPECT_EQ(detail_of("{\"value\":\"aGVs bG8=\"}"),
+            at(14, "a character outside of the base64 alphabet"));
+}
+
+// The parser reads these, and not the short cut for {"value":"BASE64"}.
+TEST(PutEnvelope, ReadsEscapesWithinBase64) {
+  EXPECT_EQ(value_of(R"({"value":"aGVsbG8\u003d"})"), "hello");
+  EXPECT_EQ(value_of(R"({"value":"AAD\/"})"), std::string("\0\0\xff", 3));
+  EXPECT_EQ(value_of(R"({"\u0076alue":"aGVsbG8="})"), "hello");
+}
+
 TEST(PutEnvelope, TakesTextUnderEveryNameOfUtf8) {
   for (const char* name : {"utf-8", "UTF-8", "Utf8", "plain", "PLAIN", "text", "teXt"}) {
     const std::string body = std::string(R"({"value":"hello","encoding":")") + name + "\"}";
