@@ -137,7 +137,11 @@ bench_start_plain() {
   bench_nginx_conf "$prefix" "load_module $bench_drop_module;" <<END
   server {
     listen 127.0.0.1:$bench_port_return;
-    location /v1/ { return 200 '$(bench_example_body)'; }
+    location /v1/ {
+      add_header ETag '"100001"';
+      add_header Vary Accept;
+      return 200 '$(bench_example_body)';
+    }
     location /static/ { root $prefix; }
   }
   server {

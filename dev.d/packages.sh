@@ -12,6 +12,8 @@ packages_lint="clang-format clang-tidy cmake ninja-build g++ clang libgtest-dev 
 packages_bench="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev
   wrk redis-tools util-linux"
 
+packages_profile="curl valgrind"
+
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
