@@ -82,11 +82,14 @@ TEST_F(Futex, WakesAsManyAsAskedFor) {
     child = fork_with_deadline();
     if (child == 0) {
       ++shared_->answers;
+      futex_wake(shared_->answers, 1);
       while (shared_->word == 0) futex_wait(shared_->word, 0, UINT64_MAX);
       ::_exit(0);
     }
   }
-  while (shared_->answers != 3) ::usleep(100);
+  for (uint32_t seen = 0; (seen = shared_->answers) != 3;) {
+    ASSERT_TRUE(futex_wait(shared_->answers, seen, 20'000'000)) << "a child does not come";
+  }
   shared_->word = 1;
   futex_wake(shared_->word, UINT32_MAX);
   for (const pid_t child : children) {
