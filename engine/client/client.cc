@@ -31,8 +31,14 @@ Client::~Client() {
 }
 
 StoreState Client::state() const noexcept {
-  // Pairs with the release in Region::set_state.
-  return static_cast<StoreState>(region_.header().state.load(std::memory_order_acquire));
+  // Both pair with the owner's release: of set_state, and of publish_root.
+  const auto state =
+      static_cast<StoreState>(region_.header().state.load(std::memory_order_acquire));
+  // An owner that has a root and is about to serve: what is submitted now it will read.
+  const bool is_opening = state == StoreState::kStarting || state == StoreState::kLoading;
+  const bool has_root =
+      is_opening && region_.header().published_root.load(std::memory_order_acquire) != 0;
+  return has_root ? StoreState::kServing : state;
 }
 
 Result<Snapshot> Client::snapshot() noexcept { return Snapshot::take(pins_); }

@@ -13,8 +13,10 @@ struct Seen {
   uint32_t times = 0;
   uint32_t role = 0;
   uint64_t durable_revision = 0;
+  Code submitted = Code::kUnavailable;
 };
 Region watched;
+Client* writer = nullptr;
 Seen seen;
 
 void look_at_roots(const char* point) noexcept {
@@ -22,6 +24,7 @@ void look_at_roots(const char* point) noexcept {
   const ReplicationState& state = watched.replication();
   seen.role = state.role.load();
   seen.durable_revision = state.durable_revision.load();
+  seen.submitted = writer->put(1000, as_bytes("b"), as_bytes("2"), 0).code();
 }
 
 // A status that says "serving" must not say that a node without a role has nothing on its disk.
@@ -35,10 +38,12 @@ TEST(OpeningKillPoints, TheFirstRootIsNotSeenBeforeRoleAndDurableRevision) {
     ASSERT_EQ(store.put(*client, "a", "1").code, Code::kOk);
   }
   disk.kill_process();
-  TestRegion region;
+  TestRegion region(kRegionBytesMin, kSlotsMin, 2);
   watched = region.region();
   SteppedStore store(disk, region.region());
   EXPECT_EQ(watched.replication().role.load(), static_cast<uint32_t>(Role::kUnknown));
+  std::unique_ptr<Client> client = attach_client(region.region());
+  writer = client.get();
   kill_point_hook = look_at_roots;
   const Status opened = store.open();
   kill_point_hook = nullptr;
@@ -46,6 +51,10 @@ TEST(OpeningKillPoints, TheFirstRootIsNotSeenBeforeRoleAndDurableRevision) {
   EXPECT_EQ(seen.times, 1u);
   EXPECT_EQ(seen.role, static_cast<uint32_t>(Role::kPrimary));
   EXPECT_EQ(seen.durable_revision, 1u);
+  // Nor is a write refused by a store that is seen to serve.
+  EXPECT_EQ(seen.submitted, Code::kOk);
+  EXPECT_EQ(store.put(*client, "c", "3").code, Code::kOk);
+  EXPECT_EQ(read_value(*client, "b"), "2");
 }
 
 }  // namespace
