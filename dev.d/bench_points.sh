@@ -1,159 +1,102 @@
 # shellcheck shell=bash disable=SC2154,SC2034
-# Measures one point of `./dev bench`, and checks what the store holds. A point that saw a single
-# error ends the whole run: an answer that is none makes no figure.
-#
-# A measurement prints: rate (per second), 50th and 99th percentile of the latency (microseconds),
-# requests in all, mean batch; "-" stands for what the tool does not tell.
+# What `./dev bench` measures, and what the report says of it.
 
-# How often the disk below the run's folder was told to flush, by anyone; "-" if nobody counts it.
-bench_flushes() {
-  local device
-  device=/sys/dev/block/$(stat -c %Hd:%Ld "$bench_tmp")
-  [ ! -e "$device/partition" ] || device=$device/..
-  if [ -r "$device/stat" ]; then awk '{ print (NF >= 16 ? $16 : "-") }' "$device/stat"; else echo -; fi
+# point contender needs kind [argument...]. `needs` are the servers and files that there must be
+# (bench_need), joined by commas; `kind` is a function of bench_clients.sh or bench_sized.sh. What is
+# compared stands together. Connections come first in the arguments of wrk.
+bench_points() {
+  local get=/v1/kv/key:%012d sized=/v1/kv/key%08d page='/v1/kv?limit=100&start=key%08d'
+  cat <<END
+get-64 small-db store wrk 64 GET $get none $bench_keys
+get-64 nginx-return plain wrk 64 GET $get none $bench_keys
+get-5m store-5m store-5m wrk 64 GET $sized none 5000000
+get-5m nginx-short plain wrk 64 GET $sized none 5000000
+raw-64 small-db store wrk 64 GET $get?raw none $bench_keys
+raw-64 nginx-raw plain wrk 64 GET $get?raw none $bench_keys
+raw-64 nginx-lua lua wrk 64 GET $get?raw none $bench_keys
+blob-64k small-db store wrk 16 GET /v1/kv/blob-64k-%d?raw none $bench_blobs
+blob-64k nginx-file plain wrk 16 GET /static/blob-64k-%d none $bench_blobs
+blob-1m small-db store wrk 16 GET /v1/kv/blob-1m-%d?raw none $bench_blobs
+blob-1m nginx-file plain wrk 16 GET /static/blob-1m-%d none $bench_blobs
+h2-64 small-db store h2load 8 8
+h2-64 nginx-return plain h2load 8 8
+static-64 small-db store beside_puts small-db 64 GET /static/page none 1
+static-64 nginx-file store,plain beside_puts small-db 64 GET /static/page none 1
+put-1 small-db store wrk 1 PUT $get json $bench_keys
+put-1 redis redis redis_set 1
+put-50 small-db store wrk 50 PUT $get json $bench_keys
+put-50 redis redis redis_set 50
+put-50 webdis redis,webdis wrk 50 PUT /SET/key:%012d raw $bench_keys
+put-50 nginx-lua lua wrk 50 PUT $get raw $bench_keys
+put-50 etcd etcd wrk 50 POST /v3/kv/put etcd $bench_keys
+put-64 small-db store wrk 64 PUT $get json $bench_keys
+put-64 nginx-drop plain wrk 64 PUT $get json $bench_keys
+put-200 small-db store wrk 200 PUT $get json $bench_keys
+put-200 redis redis redis_set 200
+raw-sync disk - program on_server rate raw_sync_bench
+raw-write disk - program env bytes raw_sync_bench --block-bytes=1048576
+engine-put-4x64 engine - program env rate engine_put_bench --processes=4 --window=64
+engine-put-4k engine - program env bytes engine_put_bench --processes=4 --window=256 --value-bytes=4096 --keys=20000 --memory-mib=2048 --log-mib=4096
+engine-get-100k engine - program on_server rate engine_get_bench --keys=100000
+engine-get-1m engine - program on_server rate engine_get_bench --keys=1000000
+get-p99 quiet pair wrk 8 GET $get none $bench_keys
+get-p99 busy pair beside_puts busy 8 GET $get none $bench_keys
+get-growth store-10k store-10k wrk 64 GET $sized none 10000
+get-growth store-10m store-10m wrk 64 GET $sized none 10000000
+put-growth store-10k store-10k wrk 50 PUT $sized json 10000
+put-growth store-10m store-10m wrk 50 PUT $sized json 10000000
+list store-1k store-1k wrk 16 GET $page none 900
+list store-10m store-10m wrk 16 GET $page none 9999900
+memory store-10m store-10m memory
+memory-random table - table_memory
+load store-10m data-10m load_store
+load redis redis-10m load_redis
+idle store-1k store-1k idle
+END
 }
 
-# Processor time of a contender's server so far, all its processes and threads, in nanoseconds; "-"
-# for one without a server. Unlike a rate it hardly depends on what else the machine does.
-bench_server_ns() {
-  local pid=${bench_server_pid[$1]:-} processes process files=()
-  [ -n "$pid" ] || { echo -; return 0; }
-  read -r -a processes <"/proc/$pid/task/$pid/children" || true
-  for process in "$pid" ${processes[@]+"${processes[@]}"}; do
-    files+=("/proc/$process"/task/*/schedstat)
-  done
-  awk '{ sum += $1 } END { printf "%.0f\n", sum }' "${files[@]}"
-}
-
-# The difference of two counters, or "-".
-bench_difference() {
-  if [ "$1" = - ] || [ "$2" = - ]; then echo -; else echo $(($2 - $1)); fi
-}
-
-# bench_wrk PORT CONNECTIONS MODE SEED [SECONDS]
-bench_wrk() {
-  local port=$1 connections=$2 mode=$3 seed=$4 seconds=${5:-$bench_seconds} output
-  output=$(on_client wrk -t 1 -c "$connections" -d "${seconds}s" --timeout 10s \
-    -s "$root/tests/bench/wrk/kv.lua" "http://127.0.0.1:$port" -- "$mode" "$bench_keys" "$seed")
-  awk -F '\t' '
-    $1 == "RESULT" && $6 == "0 0 0 0 0" && $2 > 0 {
-      printf "%.0f %d %d %d -\n", $2 / $3 * 1e6, $4, $5, $2
-      good = 1
-    }
-    END { exit !good }' <<<"$output" || { printf '%s\n' "$output" >&2; die "wrk met errors"; }
-}
-
-# bench_static PORT CONNECTIONS SEED: GETs of a file, while 50 connections write to the store as fast
-# as they can.
-bench_static() {
-  local writers result
-  bench_wrk "$bench_port_store" 50 put "$3" $((bench_seconds + 2)) >/dev/null &
-  writers=$!
-  result=$(bench_wrk "$1" "$2" static "$3") || exit 1
-  wait "$writers" || die "writes beside the static file failed"
-  printf '%s\n' "$result"
-}
-
-# bench_redis_set CONNECTIONS. redis-benchmark counts requests, not seconds: a short run first says
-# how many there must be.
-bench_redis_set() {
-  local connections=$1 trial=$(($1 * 50)) rate requests
-  read -r rate _ < <(bench_redis_run "$connections" "$trial")
-  requests=$(awk -v rate="$rate" -v seconds="$bench_seconds" \
-    'BEGIN { printf "%d", rate * seconds + 1 }')
-  bench_redis_run "$connections" "$requests" "$trial"
-}
-
-# bench_redis_run CONNECTIONS REQUESTS [REQUESTS_BEFORE]
-bench_redis_run() {
-  local output
-  output=$(on_client redis-benchmark -h 127.0.0.1 -p "$bench_port_redis" -t set -d 100 \
-    -c "$1" -n "$2" -r "$bench_keys" --csv)
-  awk -F '","' -v requests=$(($2 + ${3:-0})) '
-    /^"SET"/ {
-      gsub(/"/, "")
-      split($0, field, ",")
-      printf "%.0f %d %d %d -\n", field[2], field[5] * 1000, field[7] * 1000, requests
-      good = 1
-    }
-    END { exit !good }' <<<"$output" || { printf '%s\n' "$output" >&2; die "redis-benchmark failed"; }
-}
-
-# bench_program PIN NAME ARGUMENTS...: a program of tests/bench, pinned by PIN (`env`: not at all).
-# Its data is in a folder of its own, which is gone afterwards.
-bench_program() {
-  local directory output pin=$1 name=$2
-  shift 2
-  directory=$(mktemp -d "$bench_tmp/program.XXXXXX")
-  output=$("$pin" "$root/build/plain/benches/$name" "$@" --seconds="$bench_seconds" \
-    --directory="$directory") || die "$name failed"
-  rm -rf "$directory"
-  awk -F '\t' '
-    { number[$1] = $2 }
-    END { print number["rate"], "- - -", ("batch" in number ? number["batch"] : "-") }' \
-    <<<"$output"
-}
-
-# bench_measure SEED POINT CONTENDER [ARGUMENT...]
-bench_measure() {
-  local seed=$1
-  shift
-  case "$1 $2" in
-    get-*' small-db') bench_wrk "$bench_port_store" "$3" get "$seed" ;;
-    get-*' nginx-return') bench_wrk "$bench_port_return" "$3" get "$seed" ;;
-    static-*' small-db') bench_static "$bench_port_store" "$3" "$seed" ;;
-    static-*' apart') bench_static "$bench_port_return" "$3" "$seed" ;;
-    put-*' small-db') bench_wrk "$bench_port_store" "$3" put "$seed" ;;
-    put-*' nginx-drop') bench_wrk "$bench_port_drop" "$3" put "$seed" ;;
-    put-*' redis') bench_redis_set "$3" ;;
-    raw-sync*) bench_program on_server raw_sync_bench ;;
-    engine-put-*) bench_program env engine_put_bench --processes="$3" --window="$4" ;;
-    engine-get-*) bench_program on_server engine_get_bench --keys="$3" ;;
-    *) die "no such point: $*" ;;
-  esac
-}
-
-# bench_point ROUND POINT CONTENDER [ARGUMENT...]: one line of raw numbers.
-bench_point() {
-  local flushes cpu result rate p50 p99 requests batch
-  flushes=$(bench_flushes)
-  cpu=$(bench_server_ns "$3")
-  result=$(bench_measure "$@") || exit 1
-  cpu=$(bench_difference "$cpu" "$(bench_server_ns "$3")")
-  flushes=$(bench_difference "$flushes" "$(bench_flushes)")
-  read -r rate p50 p99 requests batch <<<"$result"
-  printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$rate" "$p50" "$p99" \
-    "$requests" "$flushes" "$batch" "$cpu" >>"$bench_raw"
-  bench_note "$(printf '  %-16s %-13s %10s/s' "$2" "$3" "$rate")"
-}
-
-# Puts every key once, so that each GET finds its key and each PUT replaces a value.
-bench_fill() {
-  bench_note "filling the store with $bench_keys keys"
-  bench_wrk "$bench_port_store" 64 fill 1 300 >/dev/null
-}
-
-# bench_expect KEY_NUMBER VALUE_IN_BASE64
-bench_expect() {
-  local key body
-  key=$(bench_key "$1")
-  body=$(curl -fsS "http://127.0.0.1:$bench_port_store/v1/kv/$key") || die "GET $key failed"
-  [ "$body" = "{\"key\":\"$key\",\"value\":\"$2\",\"encoding\":\"base64\"}" ] ||
-    die "GET $key gave $body"
-}
-
-# The store holds what was put, what is put anew is there at once, and a baseline's answer is as
-# long as the store's.
-bench_verify() {
-  local try index length plain base=http://127.0.0.1
-  for ((try = 0; try < 20; try++)); do
-    index=$(((RANDOM * 32768 + RANDOM) % bench_keys))
-    bench_expect "$index" "$(bench_value "$index")"
-  done
-  curl -fsS -o /dev/null -X PUT -d "{\"value\":\"$(bench_value 8)\"}" \
-    "$base:$bench_port_store/v1/kv/$(bench_key 7)" || die "PUT failed"
-  bench_expect 7 "$(bench_value 8)"
-  length=$(curl -fsS "$base:$bench_port_store/v1/kv/$(bench_key 9)" | wc -c)
-  plain=$(curl -fsS "$base:$bench_port_return/v1/kv/$(bench_key 9)" | wc -c)
-  [ "$length" -eq "$plain" ] || die "the store's answer has $length bytes, the baseline's $plain"
+# text | figure | point/contender | point/contender to compare with | its text | target. How a figure
+# is made of raw numbers, and which way it is compared, is said in bench_results.awk.
+bench_rows() {
+  cat <<'END'
+GET, 64 connections | rate | get-64/small-db | get-64/nginx-return | nginx `return 200`, same bytes | >= 0.95
+… processor time per request | cpu | get-64/small-db | get-64/nginx-return | the same | 
+GET of 5 M keys | rate | get-5m/store-5m | get-5m/nginx-short | nginx `return 200`, same bytes | >= 0.90
+GET `?raw` | rate | raw-64/small-db | raw-64/nginx-raw | nginx `return 200`, same bytes | >= 0.96
+GET `?raw` | rate | raw-64/small-db | raw-64/nginx-lua | nginx, Lua shared dictionary (not durable) | 
+GET, 64 KiB, `?raw` | rate | blob-64k/small-db | blob-64k/nginx-file | nginx, static file, sendfile | >= 0.9
+GET, 1 MiB, `?raw` | rate | blob-1m/small-db | blob-1m/nginx-file | nginx, static file, sendfile | >= 0.9
+GET over HTTP/2 | rate | h2-64/small-db | h2-64/nginx-return | nginx `return 200`, same bytes | 
+PUT, 1 connection | rate | put-1/small-db | put-1/redis | Redis, own protocol, AOF always | >= 1.25
+PUT, 50 connections | rate | put-50/small-db | put-50/redis | Redis, own protocol, AOF always | >= 1.25
+… processor time per request | cpu | put-50/small-db | put-50/redis | the same | 
+PUT, 200 connections | rate | put-200/small-db | put-200/redis | Redis, own protocol, AOF always | >= 1.0
+PUT, 50 connections | rate | put-50/small-db | put-50/webdis | webdis before that Redis | >= 2
+PUT, 50 connections | rate | put-50/small-db | put-50/etcd | etcd, JSON gateway | 
+PUT, 50 connections | rate | put-50/small-db | put-50/nginx-lua | nginx, Lua shared dictionary (not durable) | 
+PUT, 64 connections | rate | put-64/small-db | put-64/nginx-drop | nginx that reads the body and drops it | >= 0.7
+… processor time per request | cpu | put-64/small-db | put-64/nginx-drop | the same | 
+PUT, 1 connection | rate | put-1/small-db | raw-sync/disk | 4 KiB `pwrite` + `fdatasync` | >= 0.6
+engine alone: PUT, 4 processes | rate | engine-put-4x64/engine | - | - | >= 400000
+engine alone: PUT of 4 KiB, no checkpoints | bytes | engine-put-4k/engine | raw-write/disk | 1 MiB `pwrite` + `fdatasync` | >= 0.8
+END
+  if [ "$(nproc --all)" -ge 4 ]; then
+    echo "GET p99 while 50 connections write | p99-growth | get-p99/busy | get-p99/quiet | nobody writes | <= 2"
+  else
+    echo "GET p99 while 50 connections write, all on one processor | p99-growth | get-p99/busy | get-p99/quiet | nobody writes | "
+  fi
+  cat <<'END'
+static file beside 50 that write | rate | static-64/small-db | static-64/nginx-file | from an nginx of its own | 
+loading 10 M keys | seconds | load/store-10m | - | - | <= 3
+loading 10 M keys | seconds | load/store-10m | load/redis | Redis, its own RDB | >= 3
+memory beyond key and value, 10 M keys | memory | memory/store-10m | - | - | <= 48
+memory beyond key and value, 10 M keys | memory | memory/store-10m | memory/redis | Redis | 
+… 1 M keys put in random order | memory | memory-random/table | - | - | <= 48
+cost of a GET, 10 M keys | cpu-growth | get-growth/store-10m | get-growth/store-10k | 10 k keys | <= 1.5
+cost of a PUT, 10 M keys | cpu-growth | put-growth/store-10m | put-growth/store-10k | 10 k keys | <= 1.5
+… by the clock: GET | rate-growth | get-growth/store-10m | get-growth/store-10k | 10 k keys | <= 1.5
+… by the clock: PUT | rate-growth | put-growth/store-10m | put-growth/store-10k | 10 k keys | <= 1.5
+page of 100, 10 M keys | rate-growth | list/store-10m | list/store-1k | 1 k keys | <= 1.3
+wake-ups of an idle server, per second | number | idle/store-1k | - | - | <= 0
+END
 }

@@ -17,14 +17,10 @@ bench_replication() {
   bench_rounds=${BENCH_ROUNDS:-5}
   [[ $bench_rounds =~ ^[1-9][0-9]*$ ]] || die "BENCH_ROUNDS: a number of at least 1"
   [ "${1:-}" != --quick ] || bench_seconds=2
-  # shellcheck source=/dev/null
-  . "$root/dev.d/bench_servers.sh"
-  # shellcheck source=/dev/null
-  . "$root/dev.d/bench_points.sh"
+  bench_load_parts bench_servers
   install_packages build bench
   module_build >&2
   bench_enter
-  bench_load=$(cut -d ' ' -f 1 /proc/loadavg)
   printf 'round\tcontender\trate\tapplied\tcatch_up_ms\tp50_us\tp99_us\n' >"$raw"
   bench_start_nodes
   for ((round = 1; round <= bench_rounds; round++)); do
@@ -83,7 +79,7 @@ bench_replication_point() {
   [ "$2" != alone ] || backup=alone
   first=$(bench_revision "$2")
   wrk -t 1 -c 50 -d $((bench_seconds + 2))s --timeout 10s -s "$root/tests/bench/wrk/kv.lua" \
-    "http://127.0.0.1:$port" -- put 100000 "$1" >"$bench_tmp/wrk.log" 2>&1 &
+    "http://127.0.0.1:$port" -- PUT /v1/kv/key:%012d json 100000 "$1" >"$bench_tmp/wrk.log" 2>&1 &
   wrk=$!
   # wrk makes its requests first.
   until [ "$(bench_revision "$2")" -gt $((first + 1000)) ]; do sleep 0.05; done

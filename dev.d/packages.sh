@@ -9,8 +9,9 @@ packages_test="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev
 packages_lint="clang-format clang-tidy cmake ninja-build g++ clang libgtest-dev nlohmann-json3-dev
   libcurl4-openssl-dev nginx-dev dpkg-dev make"
 # redis-tools holds Redis's server, too; redis-server would start one as a service.
-packages_bench="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev
+packages_bench_quick="$packages_run cmake ninja-build libgtest-dev libbenchmark-dev
   wrk redis-tools util-linux"
+packages_bench="$packages_bench_quick nghttp2-client"
 
 packages_profile="curl valgrind"
 

@@ -49,6 +49,7 @@ struct Settings {
   uint64_t window;
   uint64_t keys;
   uint64_t seconds;
+  size_t value_bytes = kValueBytes;
 };
 
 // Shared by all processes; each producer counts on a cache line of its own.
@@ -195,7 +196,7 @@ class Producer {
   const Settings& settings_;
   const uint64_t index_;
   Random random_;
-  const std::string value_ = std::string(kValueBytes, 'v');
+  const std::string value_ = std::string(settings_.value_bytes, 'v');
   std::unique_ptr<Client> client_;
   uint64_t submitted_ = 0;
   std::array<uint64_t, 64 * 1024> started_us_{};  // by number of the put; more than are in flight

@@ -1,28 +1,30 @@
-// What the disk gives to one writer that syncs each write: pwrite of 4 KiB and fdatasync, one after
-// the other, into space that was zero-filled and synced beforehand. Nothing durable with one client
-// can be faster, so durable writes are reported as a ratio to this.
+// What the disk gives to one writer that syncs each write: pwrite of a block and fdatasync, one
+// after the other, into space that was zero-filled and synced beforehand. Nothing durable with one
+// client can be faster, so durable writes are reported as a ratio to this.
 //
-//   raw_sync_bench --directory=PATH [--seconds=5]
+//   raw_sync_bench --directory=PATH [--seconds=5] [--block-bytes=4096]
 //
-// Prints: rate TAB syncs per second.
+// Prints lines of NAME TAB NUMBER: rate (syncs per second), bytes (per second).
 #include <fcntl.h>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "tests/bench/arguments.h"
 
 namespace small_db::bench {
 namespace {
 
-constexpr size_t kBlockBytes = 4096;
-constexpr size_t kBlocks = 4096;
+constexpr size_t kFileBytesMin = 16 << 20;
+constexpr size_t kBlocksMin = 16;
 
 // An unlinked file in the directory, so that nothing is left behind.
-int prepared_file(const std::string& directory) {
+int prepared_file(const std::string& directory, size_t bytes) {
   std::string path = directory + "/raw_sync.XXXXXX";
   const int fd = mkstemp(path.data());
   if (fd < 0) fail("cannot make a file in " + directory);
   unlink(path.c_str());
-  const std::vector<char> zeros(kBlockBytes * kBlocks, 0);
+  const std::vector<char> zeros(bytes, 0);
   if (pwrite(fd, zeros.data(), zeros.size(), 0) != static_cast<ssize_t>(zeros.size()) ||
       fsync(fd) != 0) {
     fail("cannot fill the file in " + directory);
@@ -32,19 +34,22 @@ int prepared_file(const std::string& directory) {
 
 void run(const Arguments& arguments) {
   const auto seconds = static_cast<double>(arguments.number("seconds", 5));
-  const int fd = prepared_file(arguments.text("directory", "."));
-  const std::vector<char> block(kBlockBytes, 'x');
+  const size_t block_bytes = arguments.number("block-bytes", 4096);
+  const size_t blocks = std::max(kFileBytesMin / block_bytes, kBlocksMin);
+  const int fd = prepared_file(arguments.text("directory", "."), blocks * block_bytes);
+  const std::vector<char> block(block_bytes, 'x');
   uint64_t syncs = 0;
   const Stopwatch watch;
   while (watch.seconds() < seconds) {
-    const auto offset = static_cast<off_t>(syncs % kBlocks * kBlockBytes);
-    if (pwrite(fd, block.data(), kBlockBytes, offset) != static_cast<ssize_t>(kBlockBytes) ||
+    const auto offset = static_cast<off_t>(syncs % blocks * block_bytes);
+    if (pwrite(fd, block.data(), block_bytes, offset) != static_cast<ssize_t>(block_bytes) ||
         fdatasync(fd) != 0) {
       fail("write or sync failed");
     }
     ++syncs;
   }
-  std::printf("rate\t%.0f\n", static_cast<double>(syncs) / watch.seconds());
+  const double rate = static_cast<double>(syncs) / watch.seconds();
+  std::printf("rate\t%.0f\nbytes\t%.0f\n", rate, rate * static_cast<double>(block_bytes));
   close(fd);
 }
 

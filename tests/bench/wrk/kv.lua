@@ -1,19 +1,18 @@
--- What wrk sends: `wrk … -s kv.lua URL -- get|put|fill|static KEYS SEED`.
+-- What wrk sends: `wrk … -s kv.lua URL -- METHOD PATH BODY KEYS SEED`.
 --
---   get, put  random keys out of KEYS
---   static    the file /static/page, again and again
---   fill      puts every key once, in order, then ends the run
+--   METHOD  GET, PUT or POST
+--   PATH    with one %d of any width for the key's number, such as /v1/kv/key:%012d?raw, or none
+--   BODY    none; raw (the value); json (the store's envelope); etcd (its gateway's)
+--   KEYS    numbers are drawn at random from 0 to KEYS - 1
 --
 -- All requests are made before the clock starts, so that each costs the client the same, whichever
--- server it goes to. A key's value is always the same: 100 bytes made of the key, so that any
+-- server it goes to. Of more keys than kRequestsMax only so many are asked for, which are still far
+-- more than caches hold. A key's value is always the same: 100 bytes made of the key, so that any
 -- answer can be checked. Prints one line for the caller: RESULT, requests, microseconds, latency's
 -- 50th and 99th percentile in microseconds, errors (connect, read, write, status, timeout).
 
-local ffi = require("ffi")
-ffi.cdef("int getpid(void); int kill(int pid, int signal);")
-
-local kSignalInterrupt = 2
 local kValueBytes = 100
+local kRequestsMax = 300000
 local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 local function digit(number)
@@ -33,52 +32,39 @@ local function base64(text)
   return table.concat(out)
 end
 
-local function key_of(index)
-  return string.format("key:%012d", index)
-end
-
 local function value_of(key)
   return key:rep(math.ceil(kValueBytes / #key)):sub(1, kValueBytes)
 end
 
+local bodies = {
+  none = function() return nil end,
+  raw = value_of,
+  json = function(key) return '{"value":"' .. base64(value_of(key)) .. '"}' end,
+  etcd = function(key)
+    return '{"key":"' .. base64(key) .. '","value":"' .. base64(value_of(key)) .. '"}'
+  end,
+}
+
+local types = { json = "application/json", etcd = "application/json",
+                raw = "application/octet-stream" }
+
 local requests = {}
-local filling = false
-local sent = 0
-local answered = 0
 
 function init(arguments)
-  local mode, keys, seed = arguments[1], tonumber(arguments[2]), tonumber(arguments[3])
-  filling = mode == "fill"
+  local method, path, body = arguments[1], arguments[2], arguments[3]
+  local keys, seed = tonumber(arguments[4]), tonumber(arguments[5])
+  local key_format = path:match("([^/=]*%%0?%d*d)") or "key:%012d"
   math.randomseed(seed)
-  local headers = { Host = wrk.headers["Host"] }
-  if mode == "put" or mode == "fill" then headers["Content-Type"] = "application/json" end
-  for index = 0, keys - 1 do
-    local key = key_of(index)
-    local path = "/v1/kv/" .. key
-    if mode == "static" then path = "/static/page" end
-    if mode == "get" or mode == "static" then
-      requests[index + 1] = wrk.format("GET", path, headers)
-    else
-      local body = '{"value":"' .. base64(value_of(key)) .. '"}'
-      requests[index + 1] = wrk.format("PUT", path, headers, body)
-    end
+  local headers = { Host = wrk.headers["Host"], ["Content-Type"] = types[body] }
+  for at = 1, math.min(keys, kRequestsMax) do
+    local index = keys <= kRequestsMax and at - 1 or math.random(keys) - 1
+    local text = bodies[body](key_format:format(index))
+    requests[at] = wrk.format(method, path:format(index), headers, text)
   end
-  if not filling then response = nil end  -- wrk parses answers for it only if it is there
 end
 
 function request()
-  if filling then
-    sent = sent + 1
-    return requests[(sent - 1) % #requests + 1]
-  end
   return requests[math.random(#requests)]
-end
-
--- While it fills. Each connection waits for one answer at most: so many answers later, every key
--- has its own. wrk takes the signal as the end of the run.
-function response()
-  answered = answered + 1
-  if answered == #requests + 64 then ffi.C.kill(ffi.C.getpid(), kSignalInterrupt) end
 end
 
 function done(summary, latency)
