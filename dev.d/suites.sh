@@ -42,7 +42,7 @@ check_benches() { cmake --build build/release -j "$jobs" --target benches; }
 check_headers() { cmake --build build/release -j "$jobs" --target headers; }
 
 test_everything() {
-  install_packages run test lint
+  install_packages run test lint bench_quick
   check module-dynamic module_build
   check module-symbols module_check_symbols
   check build-release build_preset release
@@ -56,6 +56,7 @@ test_everything() {
   check tools run_ctest release -L '^tools_tests$'
   check nginx nginx_tests_noted
   check openapi openapi_tests
+  check bench-quick bench_all --quick
   ! has_tests chaos '*.cc' || check chaos run_ctest release -L '^chaos_tests$'
   check build-asan build_preset asan engine_tests api_tests fuzzers
   # What a kill at a marked point leaves behind is the release build's matter: no sanitizer sees it.
