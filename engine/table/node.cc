@@ -8,6 +8,8 @@ namespace small_db {
 namespace {
 
 constexpr size_t kSeparatorLengthOffset = sizeof(uint64_t);
+// Of a record: its header, its key, and a small value, which whoever found it reads next.
+constexpr size_t kHolderBytesUsed = 256;
 
 void insert_word(uint64_t* words, uint32_t count, uint32_t index, uint64_t word) noexcept {
   std::copy_backward(words + index, words + count, words + count + 1);
@@ -87,6 +89,7 @@ bool search_node(ArenaView arena, const Node& node, Bytes key, NodePosition* pos
   *position = {low, false};
   while (low < high) {
     const uint32_t middle = low + (high - low) / 2;
+    prefetch(arena.at(node.holder(middle)), kHolderBytesUsed);
     const Bytes other = entry_key(arena, node, middle);
     if (other.size() < prefix || other.empty()) return false;
     const int order = compare_bytes(key.subspan(prefix), other.subspan(prefix));

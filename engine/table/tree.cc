@@ -6,6 +6,7 @@ Result<BlockRef> find_in_tree(ArenaView arena, const Tree& tree, Bytes key) noex
   if (tree.height > kTreeHeightMax) return Status(Code::kCorruption, "tree: height");
   BlockRef ref = tree.root;
   for (uint32_t depth = 0; depth < tree.height; ++depth) {
+    prefetch(arena.at(ref), kNodeBytes);
     const Node* node = node_at(arena, ref, tree.level(depth));
     NodePosition position;
     if (node == nullptr || !search_node(arena, *node, key, &position)) {

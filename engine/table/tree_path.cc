@@ -6,6 +6,7 @@ Status TreePath::descend(Bytes key) noexcept {
   if (tree_.height > kTreeHeightMax) return Status(Code::kCorruption, "tree: height");
   BlockRef ref = tree_.root;
   for (uint32_t depth = 0; depth < tree_.height; ++depth) {
+    prefetch(memory_.view().at(ref), kNodeBytes);
     Node* node = node_at(memory_.view(), ref, tree_.level(depth));
     NodePosition position;
     if (node == nullptr || !search_node(memory_.view(), *node, key, &position)) {
