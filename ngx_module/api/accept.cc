@@ -45,10 +45,17 @@ std::optional<uint32_t> quality_of(std::string_view parameters) noexcept {
 }  // namespace
 
 void Accept::add(std::string_view field) noexcept {
+  if (field == "*/*") return add_anything();  // what curl sends
   while (!field.empty()) {
     const std::string_view element = before_separator(field, ',');
     field.remove_prefix(element.size() + (element.size() < field.size() ? 1 : 0));
     add_range(without_spaces(element));
+  }
+}
+
+void Accept::add_anything() noexcept {
+  for (Preference* preference : {&bytes_, &json_}) {
+    if (preference->specificity <= 1) *preference = {1, kFullPermille};
   }
 }
 

@@ -28,6 +28,7 @@ class Accept {
   static void apply(std::string_view range, uint32_t permille, std::string_view subtype,
                     Preference* preference) noexcept;
   void add_range(std::string_view element) noexcept;
+  void add_anything() noexcept;  // the range */*
 
   Preference bytes_;
   Preference json_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "ngx_module/api/base64_simd.h"
+
 namespace small_db {
 namespace {
 
@@ -117,6 +119,9 @@ void Base64Encoder::add(Bytes piece) noexcept {
     }
   }
   char* to = to_;  // a local: stores through a char pointer could alias the member
+  const size_t wide = base64_encode_wide(piece.subspan(at), to);
+  at += wide;
+  to += wide / 3 * 4;
   for (; at + 8 <= piece.size(); at += 6, to += 8) encode_six(piece.data() + at, to);
   for (; at + 3 <= piece.size(); at += 3, to += 4) {
     encode_group(byte_at(piece, at) << 16 | byte_at(piece, at + 1) << 8 | byte_at(piece, at + 2),

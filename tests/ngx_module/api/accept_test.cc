@@ -39,6 +39,10 @@ TEST(Accept, WantsBytesOnlyWhenToldSo) {
 TEST(Accept, ReadsAllFields) {
   EXPECT_TRUE(prefers_bytes({"text/html", "application/octet-stream"}));
   EXPECT_FALSE(prefers_bytes({"application/octet-stream;q=0.5", "application/json"}));
+  EXPECT_TRUE(prefers_bytes({"application/json;q=0", "*/*"}));
+  EXPECT_TRUE(prefers_bytes({"*/*", "application/json;q=0"}));
+  EXPECT_TRUE(prefers_bytes({"*/*;q=0.1", "application/json;q=0.5", "*/*"}));
+  EXPECT_FALSE(prefers_bytes({"application/octet-stream;q=0.5", "*/*"}));
 }
 
 }  // namespace
