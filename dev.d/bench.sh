@@ -17,10 +17,6 @@
 
 bench_keys=100000
 bench_blobs=16  # of 64 KiB, and of 1 MiB
-bench_processor_server=0
-bench_processor_client=1
-bench_processor_writers=1
-[ "$(nproc --all)" -lt 4 ] || bench_processor_writers=2
 bench_parts="bench_points bench_clients bench_servers bench_peers bench_sized bench_guard"
 
 bench_usage() {
@@ -92,13 +88,31 @@ bench_leave() {
   rm -rf "$bench_tmp"
 }
 
+# The processors that this process may use: one for servers, the next for the client. Of four the third
+# is for a client beside it, and the fourth for a server's second worker.
+bench_choose_processors() {
+  bench_processors=()
+  read -r -a bench_processors < <(awk '/^Cpus_allowed_list:/ {
+    count = split($2, parts, ",")
+    for (i = 1; i <= count; i++) {
+      split(parts[i] "-" parts[i], range, "-")
+      for (at = range[1]; at <= range[2]; at++) printf "%d ", at
+    }
+    print ""
+  }' /proc/self/status)
+  bench_processor_server=${bench_processors[0]}
+  bench_processor_client=${bench_processors[1]:-$bench_processor_server}
+  bench_processor_writers=$bench_processor_client
+  [ "${#bench_processors[@]}" -lt 4 ] || bench_processor_writers=${bench_processors[2]}
+}
+
 # on_server COMMAND..., on_client COMMAND...: each on its own processor, if there are two.
 on_server() { bench_pin "$bench_processor_server" "$@"; }
 on_client() { bench_pin "$bench_processor_client" "$@"; }
 bench_pin() {
   local processor=$1
   shift
-  if [ "$(nproc --all)" -ge 2 ]; then exec taskset -c "$processor" "$@"; else exec "$@"; fi
+  exec taskset -c "$processor" "$@"
 }
 
 # --quick takes the program from the build that the tests have made.
@@ -260,7 +274,7 @@ bench_describe() {
 
 * Command: \`$bench_command\` ($bench_rounds rounds, $bench_seconds s per measurement; values of 100 bytes, $bench_keys keys, where nothing else is said)
 * Source: $(git -C "$root" describe --always --dirty 2>/dev/null || echo unknown), $(date -u +%Y-%m-%d)
-* Machine: $(nproc --all) × ${cpu:-unknown}, $(free -g | awk '/^Mem/ { print $2 }') GiB, Linux $(uname -r), data on $(df --output=fstype "$bench_tmp" | tail -n 1); load average $bench_load before the run, $(cut -d ' ' -f 1 /proc/loadavg) after
+* Machine: ${#bench_processors[@]} × ${cpu:-unknown}, $(free -g | awk '/^Mem/ { print $2 }') GiB, Linux $(uname -r), data on $(df --output=fstype "$bench_tmp" | tail -n 1); load average $bench_load before the run, $(cut -d ' ' -f 1 /proc/loadavg) after
 * Servers on processor $bench_processor_server, clients on $bench_processor_client; one nginx worker. All processors: the engine alone, and loading$(bench_warn)
 * nginx $(bench_version nginx), redis $(bench_version redis-tools), webdis $(bench_peer_version webdis), etcd $(bench_peer_version etcd-server), Lua module $(bench_peer_version libnginx-mod-http-lua), wrk $(bench_version wrk), h2load $(bench_version nghttp2-client), $(g++ --version | head -n 1)
 
@@ -304,6 +318,7 @@ bench_compare() {
   # shellcheck disable=SC2086
   bench_load_parts $bench_parts
   if [ "$bench_only" = '?' ]; then bench_points | awk '{ print $1, $2 }'; return; fi
+  bench_choose_processors
   bench_build
   bench_enter
   printf 'round\tpoint\tcontender\tfigure\tp50_us\tp99_us\trequests\tflushes\tbatch\tcpu_ns\n' >"$bench_raw"

@@ -80,7 +80,7 @@ PUT, 1 connection | rate | put-1/small-db | raw-sync/disk | 4 KiB `pwrite` + `fd
 engine alone: PUT, 4 processes | rate | engine-put-4x64/engine | - | - | >= 400000
 engine alone: PUT of 4 KiB, no checkpoints | bytes | engine-put-4k/engine | raw-write/disk | 1 MiB `pwrite` + `fdatasync` | >= 0.8
 END
-  if [ "$(nproc --all)" -ge 4 ]; then
+  if [ "${#bench_processors[@]}" -ge 4 ]; then
     echo "GET p99 while 50 connections write | p99-growth | get-p99/busy | get-p99/quiet | nobody writes | <= 2"
   else
     echo "GET p99 while 50 connections write, all on one processor | p99-growth | get-p99/busy | get-p99/quiet | nobody writes | "

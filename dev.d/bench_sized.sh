@@ -36,7 +36,9 @@ bench_start_sized() {
 # Two workers if there are processors for two servers and two clients.
 bench_start_pair() {
   local prefix=$bench_tmp/pair bench_workers=1 bench_processor_server=$bench_processor_server
-  if [ "$(nproc --all)" -ge 4 ]; then bench_workers=2 bench_processor_server=0,3; fi
+  if [ "${#bench_processors[@]}" -ge 4 ]; then
+    bench_workers=2 bench_processor_server+=,${bench_processors[3]}
+  fi
   bench_prepare_data "$prefix/data" "$bench_keys" --long-keys=1
   bench_sized_conf "$prefix" busy "$bench_keys"
   bench_port[quiet]=${bench_port[busy]}

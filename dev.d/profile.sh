@@ -10,7 +10,6 @@ profile_all() {
   . "$root/dev.d/bench_servers.sh"
   module_build >&2
   bench_build_drop_body
-  bench_processor_server=0
   bench_enter
   printf '{"value":"%s"}' "$(bench_value 1)" >"$bench_tmp/body"
   printf '%-26s %10s %10s\n' "instructions of a request" worker storage
