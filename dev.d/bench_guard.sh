@@ -31,7 +31,7 @@ GET, processor time per request | cpu | get-64/small-db | get-64/nginx-return | 
 GET by the clock | rate | get-64/small-db | get-64/nginx-return | nginx `return 200`, same bytes | >= 0.4
 PUT, processor time per request | cpu | put-50/small-db | put-50/nginx-drop | nginx that reads the body and drops it | >= 0.25
 PUT, 50 connections, by the clock | rate | put-50/small-db | put-50/redis | Redis, own protocol, AOF always | >= 0.4
-cost of a GET, 1 M keys | cpu-growth | get-growth/store-1m | get-growth/store-1k | 1 k keys | <= 2
+cost of a GET, 1 M keys | cpu-growth | get-growth/store-1m | get-growth/store-1k | 1 k keys | <= 2.5
 page of 100, 1 M keys | cpu-growth | list/store-1m | list/store-1k | 1 k keys | <= 3
 memory beyond key and value, 1 M keys | memory | memory/store-1m | - | - | <= 60
 wake-ups of an idle server, per second | number | idle/store-1k | - | - | <= 2
