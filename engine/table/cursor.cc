@@ -1,6 +1,12 @@
 #include "engine/table/cursor.h"
 
 namespace small_db {
+namespace {
+
+constexpr uint32_t kFetchedAhead = 8;  // records
+constexpr size_t kFetchedBytesMax = 256;
+
+}  // namespace
 
 Status Cursor::seek(Bytes key) noexcept {
   valid_ = false;
@@ -44,8 +50,16 @@ Status Cursor::previous() noexcept {
 
 BlockRef Cursor::record_ref() const noexcept {
   SMALL_DB_ASSERT(valid_);
-  const Step& leaf = steps_[tree_.height - 1];
-  return leaf.node->holder(leaf.index);
+  return leaf().node->holder(leaf().index);
+}
+
+// Whoever reads one record reads those behind it, too, and each lies elsewhere: the processor
+// fetches a later one meanwhile.
+Result<StoredRecord> Cursor::record() const noexcept {
+  SMALL_DB_ASSERT(valid_);
+  const uint32_t later = leaf().index + kFetchedAhead;
+  if (later < leaf().node->count) prefetch(arena_.at(leaf().node->holder(later)), kFetchedBytesMax);
+  return read_stored_record(arena_, record_ref());
 }
 
 Status Cursor::enter(uint32_t depth, BlockRef ref) noexcept {

@@ -31,7 +31,7 @@ class Cursor {
 
   // REQUIRES for both: is_valid().
   BlockRef record_ref() const noexcept;
-  Result<StoredRecord> record() const noexcept { return read_stored_record(arena_, record_ref()); }
+  Result<StoredRecord> record() const noexcept;
 
  private:
   enum class Edge { kFirst, kLast };
@@ -45,6 +45,7 @@ class Cursor {
   Status descend(uint32_t depth, BlockRef ref, Edge edge) noexcept;
   Status climb(Edge edge) noexcept;
   Step& leaf() noexcept { return steps_[tree_.height - 1]; }
+  const Step& leaf() const noexcept { return steps_[tree_.height - 1]; }
 
   ArenaView arena_;
   Tree tree_;
