@@ -61,7 +61,7 @@ Status CheckpointWriter::seek_next(Cursor& cursor) const {
 Result<bool> CheckpointWriter::take(Cursor& cursor, uint64_t bytes) {
   if (!failure_.is_ok()) return failure_;
   SMALL_DB_ASSERT(phase_ == Phase::kTaking);
-  start_writeback(bytes);
+  start_writeback();
   for (uint64_t taken = 0; cursor.is_valid();) {
     if (taken >= bytes && taken != 0) return true;
     const Result<StoredRecord> record = cursor.record();
@@ -247,9 +247,9 @@ Status CheckpointWriter::append(Bytes bytes) {
   return unsynced_ < options_.sync_bytes ? Status::ok() : sync();
 }
 
-// Of what was written last, so many bytes more.
-void CheckpointWriter::start_writeback(uint64_t bytes) noexcept {
-  const uint64_t more = std::min(bytes, offset_ - writeback_end_);
+// Of what was written last, a part, or the rest of it.
+void CheckpointWriter::start_writeback() noexcept {
+  const uint64_t more = std::min<uint64_t>(options_.block_bytes, offset_ - writeback_end_);
   if (more == 0) return;
   file_->start_writeback(writeback_end_, more);
   writeback_end_ += more;

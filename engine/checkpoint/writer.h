@@ -35,8 +35,8 @@ struct CheckpointWriterOptions {
   // to write them bit by bit, as fast as they are taken: one long sync would make the log's syncs
   // wait.
   uint64_t sync_bytes = 256 * kMiB;
-  // Of a block with more than one record, header included. At most kMiB.
-  size_t block_bytes = kMiB;
+  // Of a block with more than one record, header included; written at once. At most kMiB.
+  size_t block_bytes = 128 * kKiB;
 };
 
 class CheckpointWriter {
@@ -102,7 +102,7 @@ class CheckpointWriter {
   void enter_block(BlockHeader& header, Bytes first_key);
   Status write_ends();
   Status append(Bytes bytes);
-  void start_writeback(uint64_t bytes) noexcept;
+  void start_writeback() noexcept;
   Status sync();
   Status fail(Status status);
 

@@ -14,6 +14,9 @@ class Clock {
   virtual uint64_t monotonic_us() = 0;
 };
 
+// How long the calling thread has been running on a processor, in microseconds.
+uint64_t thread_running_us() noexcept;
+
 // The system's clocks (CLOCK_REALTIME, CLOCK_MONOTONIC). Any thread.
 Clock& system_clock() noexcept;
 

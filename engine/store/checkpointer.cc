@@ -99,11 +99,9 @@ void Checkpointer::abandon() noexcept {
 }
 
 Checkpointer::Step Checkpointer::step() {
-  {
-    const std::lock_guard<std::mutex> guard(mutex_);
-    if (phase_ == Phase::kIdle && !requested_) return Step::kIdle;
-    if (phase_ == Phase::kAwaitSwitch && !switch_result_) return Step::kWaits;
-  }
+  // Of the many steps of a walk none takes the mutex: commits take it, too.
+  if (phase_ == Phase::kIdle && !is_requested()) return Step::kIdle;
+  if (phase_ == Phase::kAwaitSwitch && awaits_switch()) return Step::kWaits;
   const Status status = run_phase();
   if (!status.is_ok()) end(status);
   return Step::kMore;

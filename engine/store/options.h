@@ -32,8 +32,8 @@ struct StoreOptions {
   uint64_t checkpoint_interval_us = 60'000'000;
   uint64_t checkpoint_log_bytes = 64 * kMiB;
   uint64_t checkpoint_updates = 0;
-  // Of records, between two looks at what else is to be done.
-  size_t checkpoint_step_bytes = 128 * kKiB;
+  // Of records, between two moments at which others that wait for the processor get it: some 50 us.
+  size_t checkpoint_step_bytes = 8 * kKiB;
   bool checkpoint_read_ahead = false;     // load with a second thread
   size_t keep_generations = 1;            // before the one in force
   uint64_t idle_frame_after_us = 50'000;  // an IDLE frame this long after the last commit

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "engine/platform/posix_file_system.h"
+#include "engine/store/checkpoint_pace.h"
 #include "engine/store/storage_worker.h"
 #include "engine/store/store.h"
 
@@ -62,7 +63,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void after_finish();
   void notify_replication();
   void wake_checkpoints();
-  void rest_from_checkpoint(std::unique_lock<std::mutex>& lock, uint64_t step_us);
+  Checkpointer::Step work_on_checkpoint(CheckpointPace& pace, uint64_t* rest_us);
   void end_helpers();
   void refuse(const Status& status);
   void wake_clients();

@@ -29,9 +29,8 @@ constexpr std::chrono::milliseconds kSuccessorPoll{5};
 
 // A tenth of the processor's time where it is short; all that nobody else wants.
 constexpr int kCheckpointNice = 10;
-// While others commit, a checkpoint works for one part of the time and rests for so many.
-constexpr uint64_t kRestPerStep = 4;
-constexpr uint64_t kRestMaxUs = 100'000;
+// Steps of a checkpoint between two rests: some 1 ms of work.
+constexpr int kCheckpointStepsPerSpell = 16;
 
 // A batch this small is written by the commit thread itself: waking the sync thread would cost more
 // than it overlaps.
@@ -310,8 +309,10 @@ void StorageWorker::Threads::after_finish() {
 }
 
 // After a commit, in the thread that made it, and when a checkpoint was asked for: one may be due,
-// or the interval begins to run because something has changed.
+// or the interval begins to run because something has changed. One that is at work is left alone,
+// above all when it rests: a thread woken by each commit would take the mutex as often.
 void StorageWorker::Threads::wake_checkpoints() {
+  if (region_.header().checkpoint_runs.load(std::memory_order_relaxed) != 0) return;
   if (!store_->checkpointer().is_requested()) {
     if (store_->checkpoint_is_due()) {
       store_->request_checkpoint();
@@ -327,21 +328,21 @@ void StorageWorker::Threads::wake_checkpoints() {
 void StorageWorker::Threads::run_checkpoints() {
   // Of this thread alone: what commits needs goes first. A failure is no harm.
   (void)setpriority(PRIO_PROCESS, 0, kCheckpointNice);
+  CheckpointPace pace;
   std::unique_lock<std::mutex> lock(mutex_);
   while (!ending_) {
     lock.unlock();
     if (store_->checkpoint_is_due()) store_->request_checkpoint();
-    const uint64_t commits = region_.header().commits.load(std::memory_order_relaxed);
-    const uint64_t started_us = system_clock().monotonic_us();
-    const Checkpointer::Step step = store_->checkpoint_step();
+    uint64_t rest_us = 0;
+    const Checkpointer::Step step = work_on_checkpoint(pace, &rest_us);
     if (store_->checkpointer().has_news()) ring_doorbell(region_);
-    const bool others_commit = region_.header().commits.load(std::memory_order_relaxed) != commits;
-    const uint64_t step_us = system_clock().monotonic_us() - started_us;
     lock.lock();
     if (step == Checkpointer::Step::kMore) {
-      if (others_commit) rest_from_checkpoint(lock, step_us);
+      if (rest_us == 0) continue;
+      checkpoint_work_.wait_for(lock, std::chrono::microseconds(rest_us), [&] { return ending_; });
       continue;
     }
+    if (step == Checkpointer::Step::kIdle) pace = CheckpointPace();
     if (step == Checkpointer::Step::kWaits) {
       checkpoint_work_.wait(lock,
                             [&] { return ending_ || !store_->checkpointer().awaits_switch(); });
@@ -362,12 +363,24 @@ void StorageWorker::Threads::run_checkpoints() {
   }
 }
 
-// A step keeps processor, disk and memory bus from those who commit: they get the greater part of
-// the time.
-void StorageWorker::Threads::rest_from_checkpoint(std::unique_lock<std::mutex>& lock,
-                                                  uint64_t step_us) {
-  const std::chrono::microseconds rest(std::min(step_us * kRestPerStep, kRestMaxUs));
-  checkpoint_work_.wait_for(lock, rest, [&] { return ending_; });
+// A spell of steps, without the mutex: whoever waits for this processor gets it between two of
+// them, when this thread holds nothing that others need.
+Checkpointer::Step StorageWorker::Threads::work_on_checkpoint(CheckpointPace& pace,
+                                                              uint64_t* rest_us) {
+  const uint64_t commits = region_.header().commits.load(std::memory_order_relaxed);
+  const uint64_t started_us = system_clock().monotonic_us();
+  const uint64_t ran_us = thread_running_us();
+  Checkpointer::Step step = Checkpointer::Step::kMore;
+  for (int i = 0; i < kCheckpointStepsPerSpell && step == Checkpointer::Step::kMore; ++i) {
+    step = store_->checkpoint_step();
+    if (pace.gives_way()) std::this_thread::yield();
+  }
+  if (region_.header().commits.load(std::memory_order_relaxed) != commits) {
+    const uint64_t worked_us = thread_running_us() - ran_us;
+    const uint64_t took_us = system_clock().monotonic_us() - started_us;
+    *rest_us = pace.rest_us(worked_us, took_us - std::min(took_us, worked_us));
+  }
+  return step;
 }
 
 void StorageWorker::Threads::wait_for_sync() {
