@@ -1,11 +1,11 @@
-// How much of the processors' time a checkpoint takes while others commit: it works for one part of
-// the time and rests for several. The time that it waits for the disk, or for a processor, counts
-// as rest.
+// How much of the processors' time a checkpoint takes while others commit: it rests for a multiple
+// of the time that its work took, with all waiting in it, so that it takes the less the busier the
+// machine is.
 //
 // Between its steps, when it holds nothing, the checkpoint's thread gives way to whoever waits for
 // its processor. On a machine without idle time that may be for long, each time: one that has
-// waited for much longer than it was to rest gives way no more, until it has made up for that, so
-// that each checkpoint ends.
+// waited for much longer than its work would rest gives way no more, until it has made up for that,
+// so that each checkpoint ends.
 #pragma once
 
 #include <algorithm>
@@ -22,17 +22,15 @@ class CheckpointPace {
   // After some work, of which the thread ran for `worked_us` and waited for `waited_us`.
   // Returns: how long to rest now.
   uint64_t rest_us(uint64_t worked_us, uint64_t waited_us) noexcept {
-    const uint64_t owed_us = worked_us * kRestPerWork;
     waited_us_ += waited_us;
-    const uint64_t had_us = std::min(owed_us, waited_us_);
-    waited_us_ -= had_us;
-    return std::min(owed_us - had_us, kRestMaxUs);
+    waited_us_ -= std::min(waited_us_, worked_us * kRestPerWork);
+    return std::min((worked_us + waited_us) * kRestPerWork, kRestMaxUs);
   }
 
   bool gives_way() const noexcept { return waited_us_ < kWaitedMaxUs; }
 
  private:
-  uint64_t waited_us_ = 0;  // more than it was to rest
+  uint64_t waited_us_ = 0;  // more than its work would rest
 };
 
 }  // namespace small_db
