@@ -153,6 +153,9 @@ std::optional<Base64Error> base64_decode(std::string_view text, std::byte* to) n
   if (text.size() % 4 != 0) return find_error(text);
   const char* from = text.data();
   const char* const last = from + text.size() - 4;
+  const size_t wide = base64_decode_wide(text, to);
+  from += wide;
+  to += wide / 4 * 3;
   for (; from < last; from += 4, to += 3) {
     const uint32_t bits =
         bits_at(0, from[0]) | bits_at(1, from[1]) | bits_at(2, from[2]) | bits_at(3, from[3]);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 #include "engine/base/bytes.h"
 
@@ -12,5 +13,11 @@ namespace small_db {
 // bytes these were: nothing where the processor lacks the instructions.
 // REQUIRES: room for base64_encoded_bytes(bytes.size()) at `to`.
 size_t base64_encode_wide(Bytes bytes, char* to) noexcept;
+
+// Decodes as many whole groups of 4 characters at the start of `text` as it can, none of which is
+// the last one, and stops before the first that is not valid. Returns how many characters these
+// were: nothing where the processor lacks the instructions. `to` may be the text's own memory.
+// REQUIRES: room for base64_decoded_bytes(text) at `to`.
+size_t base64_decode_wide(std::string_view text, std::byte* to) noexcept;
 
 }  // namespace small_db

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -140,13 +141,23 @@ TEST(Base64, RefusesEveryByteOutsideOfTheAlphabetAtEveryPlace) {
   for (int byte = 0; byte < 256; byte++) {
     const char character = static_cast<char>(byte);
     if (character == '=' || alphabet.find(character) != std::string_view::npos) continue;
-    for (size_t at = 0; at < 12; at++) {
-      std::string text = "AAAAAAAAAAAA";
+    for (size_t at = 0; at < 64; at++) {
+      std::string text(64, 'A');
       text[at] = character;
       const auto error = base64_decode(text, reinterpret_cast<std::byte*>(text.data()));
       ASSERT_TRUE(error);
       EXPECT_EQ(error->position, at) << byte;
     }
+  }
+}
+
+TEST(Base64, DecodesEachCharacterAtEveryPlace) {
+  const std::string_view alphabet =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text(alphabet);
+  for (size_t rotation = 0; rotation < text.size(); rotation++) {
+    EXPECT_EQ(encode({decode(text)}), text);
+    std::rotate(text.begin(), text.begin() + 1, text.end());
   }
 }
 
