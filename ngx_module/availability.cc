@@ -13,7 +13,7 @@ namespace {
 
 // "the store is loading, 42 % done", "the store is refused: checkpoint.3: …".
 std::string state_detail(const Region& region) {
-  const StoreState state = told_state(region);
+  const StoreState state = region.told_state();
   std::string detail = std::string("the store is ") + state_name(state);
   if (state == StoreState::kLoading) {
     const uint32_t permille = region.header().progress_permille.load(std::memory_order_relaxed);
@@ -96,18 +96,8 @@ std::string checkpoint_detail_of(const Region& region, Code code) {
 
 }  // namespace
 
-StoreState told_state(const Region& region) noexcept {
-  // Both pair with the owner's release: of set_state, and of publish_root.
-  const auto state = static_cast<StoreState>(region.header().state.load(std::memory_order_acquire));
-  const bool taking_over = state == StoreState::kStarting || state == StoreState::kLoading;
-  if (taking_over && region.header().published_root.load(std::memory_order_acquire) != 0) {
-    return StoreState::kServing;
-  }
-  return state;
-}
-
 std::optional<Problem> why_no_reads(const Region& region) noexcept {
-  const StoreState state = told_state(region);
+  const StoreState state = region.told_state();
   if (state == StoreState::kServing || state == StoreState::kReadOnly) return std::nullopt;
   // A worker that drains reads on from what the last owner left. One that is to stay waits for the
   // next owner: somebody else may have written meanwhile.
@@ -123,7 +113,7 @@ bool is_set_aside(const Region& region) noexcept {
 }
 
 std::optional<Problem> why_no_writes(const Region& region) noexcept {
-  const StoreState state = told_state(region);
+  const StoreState state = region.told_state();
   if (state == StoreState::kServing) {
     if (is_set_aside(region)) return refusal(region, Code::kNotPrimary);
     return std::nullopt;

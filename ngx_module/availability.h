@@ -8,10 +8,6 @@
 
 namespace small_db {
 
-// The state that clients are told. An owner that takes a live region over does not interrupt it:
-// while a state is published the store is serving, whatever the new owner still does.
-StoreState told_state(const Region& region) noexcept;
-
 // True when no write may begin here, and no follower may take this node for its primary: its role
 // is another, or a higher epoch was heard of.
 bool is_set_aside(const Region& region) noexcept;

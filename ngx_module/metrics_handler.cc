@@ -3,7 +3,6 @@
 #include <exception>
 
 #include "ngx_module/api/metrics_body.h"
-#include "ngx_module/availability.h"
 #include "ngx_module/handlers.h"
 #include "ngx_module/response.h"
 
@@ -12,7 +11,7 @@ namespace small_db {
 ngx_int_t handle_metrics(ngx_http_request_t* r, const StoreConf& store) noexcept {
   try {
     // The state first: what the figures tell is then at least as new.
-    const StoreState state = told_state(store.region);
+    const StoreState state = store.region.told_state();
     StatusFigures figures = read_status(store.region);
     figures.state = state;
     return send_text(r, NGX_HTTP_OK, kMetricsContentType,

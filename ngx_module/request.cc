@@ -66,7 +66,7 @@ std::optional<Problem> find_target(const ngx_http_request_t* r, const LocationCo
 
 ngx_int_t handle_health(ngx_http_request_t* r, const Region& region) noexcept {
   Health health;
-  health.state = told_state(region);
+  health.state = region.told_state();
   health.progress_permille = region.header().progress_permille.load(std::memory_order_relaxed);
   health.disk_full = region.header().disk_full.load(std::memory_order_relaxed) != 0;
   const std::string reason = region.reason();

@@ -4,7 +4,6 @@
 
 #include "engine/record/record.h"
 #include "engine/shm/completion_ring.h"
-#include "engine/shm/doorbell.h"
 
 namespace small_db {
 
@@ -19,27 +18,19 @@ Client::Client(Region region, ClaimedSlot slot)
       slot_(slot),
       pins_(region, slot.index),
       producer_(region, slot.index),
+      doorbell_(region),
       // Every request in flight has a place for its completion; a quarter is left for the second
       // answer that a refused stream may get (to its begin and to its end).
       in_flight_max_(region.header().completion_count / 4 * 3) {
-  ring_doorbell(region_);  // the claim asked for a sweep
+  doorbell_.ring();  // the claim asked for a sweep
 }
 
 Client::~Client() {
   release_slot(region_, slot_);
-  ring_doorbell(region_);
+  doorbell_.ring();
 }
 
-StoreState Client::state() const noexcept {
-  // Both pair with the owner's release: of set_state, and of publish_root.
-  const auto state =
-      static_cast<StoreState>(region_.header().state.load(std::memory_order_acquire));
-  // An owner that has a root and is about to serve: what is submitted now it will read.
-  const bool is_opening = state == StoreState::kStarting || state == StoreState::kLoading;
-  const bool has_root =
-      is_opening && region_.header().published_root.load(std::memory_order_acquire) != 0;
-  return has_root ? StoreState::kServing : state;
-}
+StoreState Client::state() const noexcept { return region_.told_state(); }
 
 Result<Snapshot> Client::snapshot() noexcept { return Snapshot::take(pins_); }
 
@@ -155,14 +146,14 @@ void Client::start_stream(SubmissionKind begin, uint64_t cookie, Bytes rest) {
   streams_.push_back({next_sequence_, cookie, rest, false});
   note_submitted(cookie, true);
   feed_streams();
-  ring_doorbell(region_);
+  doorbell_.ring();
 }
 
 // What was reserved is the whole request.
 void Client::submit(SubmissionKind kind, uint64_t cookie) {
   producer_.publish(kind, next_sequence_, cookie);
   note_submitted(cookie, false);
-  ring_doorbell(region_);
+  doorbell_.ring();
 }
 
 void Client::note_submitted(uint64_t cookie, bool streaming) {
@@ -243,7 +234,7 @@ void Client::feed_streams() {
     fed = fed || done || stream->rest.size() != before;
     stream = done ? streams_.erase(stream) : stream + 1;
   }
-  if (fed) ring_doorbell(region_);
+  if (fed) doorbell_.ring();
 }
 
 // Sends as much of the stream as the ring takes. True when nothing of it is left to send.

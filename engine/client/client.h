@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/record/write_set.h"
+#include "engine/shm/doorbell.h"
 #include "engine/shm/region.h"
 #include "engine/shm/slot.h"
 #include "engine/shm/submission_ring.h"
@@ -122,6 +123,7 @@ class Client {
   ClaimedSlot slot_;
   SlotPins pins_;
   SubmissionProducer producer_;
+  DoorbellRinger doorbell_;
   uint32_t in_flight_max_;
   uint64_t next_sequence_ = 1;
   std::unordered_map<uint64_t, InFlight> in_flight_;  // by cookie

@@ -21,7 +21,8 @@ void Committer::show_durable(const Batch& batch) {
   ReplicationState& replication = region_.replication();
   // Sequentially consistent, as the watchers' look at it after they have said that they watch.
   replication.durable_revision.store(batch.last_revision, std::memory_order_seq_cst);
-  for (uint32_t slot = 0; slot < region_.slot_count(); ++slot) {
+  const uint32_t slots = slots_touched(region_);
+  for (uint32_t slot = 0; slot < slots; ++slot) {
     if (region_.slot(slot).watches_log.load(std::memory_order_seq_cst) != 0) bells_.ring(slot);
   }
 }

@@ -31,11 +31,12 @@ bool Intake::fetch(uint32_t slot) {
 }
 
 std::optional<Request> Intake::next() {
-  for (uint32_t tried = 0; tried <= sources_.size(); ++tried) {
+  const uint32_t slots = slots_touched(region_);
+  for (uint32_t tried = 0; tried <= slots; ++tried) {
     if (turn_bytes_ < kQuantumBytes && fetch(turn_)) {
       return Request{turn_, sources_[turn_].holder, *sources_[turn_].waiting};
     }
-    turn_ = (turn_ + 1) % static_cast<uint32_t>(sources_.size());
+    turn_ = turn_ + 1 < slots ? turn_ + 1 : 0;
     turn_bytes_ = 0;
   }
   return std::nullopt;
@@ -48,7 +49,8 @@ void Intake::accept() {
 }
 
 bool Intake::ready() {
-  for (uint32_t slot = 0; slot < sources_.size(); ++slot) {
+  const uint32_t slots = slots_touched(region_);
+  for (uint32_t slot = 0; slot < slots; ++slot) {
     follow_holder(slot);
     const Source& source = sources_[slot];
     if (source.waiting) return true;

@@ -7,7 +7,9 @@
 // rings, or the owner sees all that the ringer published before, whatever the memory order of that.
 //
 // A ringer never takes the announcement back: it could die before it wakes the owner, and no other
-// ringer would do it then.
+// ringer would do it then. It may remember which announcement it has answered itself: the doorbell
+// has changed since, so that nobody sleeps on that announcement any more. No two are alike between
+// which somebody rang.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +21,19 @@ namespace small_db {
 // Wakes the owner if it sleeps. Call after publishing what it should see. Any process. Makes a
 // system call only when the owner said that it sleeps.
 void ring_doorbell(Region region) noexcept;
+
+// The same for one who rings often: for each sleep of the owner it makes one system call at most,
+// however long the owner needs to get a processor. One thread.
+class DoorbellRinger {
+ public:
+  explicit DoorbellRinger(Region region) noexcept : region_(region) {}
+
+  void ring() noexcept;
+
+ private:
+  Region region_;
+  uint32_t answered_ = 0;  // the announcement that was answered last
+};
 
 // How the owner sleeps without missing a ring:
 //   DoorbellWait wait(region);          announces sleep

@@ -179,6 +179,14 @@ std::span<Completion> Region::completions(uint32_t index) const noexcept {
 
 MutableBytes Region::arena() const noexcept { return memory_.subspan(arena_offset_, arena_bytes_); }
 
+StoreState Region::told_state() const noexcept {
+  // Both pair with the owner's release: of set_state, and of publish_root.
+  const auto state = static_cast<StoreState>(header().state.load(std::memory_order_acquire));
+  const bool is_opening = state == StoreState::kStarting || state == StoreState::kLoading;
+  const bool has_root = is_opening && header().published_root.load(std::memory_order_acquire) != 0;
+  return has_root ? StoreState::kServing : state;
+}
+
 std::string Region::reason() const { return header().reason.get(); }
 
 void Region::set_state(StoreState state, std::string_view reason) const noexcept {

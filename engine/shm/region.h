@@ -30,7 +30,7 @@
 namespace small_db {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552424d5353;  // "SSMBREG1"
-inline constexpr uint32_t kRegionLayoutVersion = 7;
+inline constexpr uint32_t kRegionLayoutVersion = 8;
 inline constexpr uint32_t kNoConfiguration = UINT32_MAX;
 
 // What the store's clients are told. Written by the owner alone.
@@ -91,14 +91,16 @@ struct RegionHeader {
   std::atomic<uint64_t> expiry_clock_ms;
 
   // Written by anyone who wants the owner to act.
-  alignas(64) std::atomic<uint32_t> doorbell;  // futex word: +1 for each ring
-  std::atomic<uint32_t> owner_sleeps;          // 1: the owner waits on the doorbell
+  alignas(64) std::atomic<uint32_t> doorbell;  // futex word: +2 for each ring, so that it is even
+  std::atomic<uint32_t> owner_sleeps;          // 0, or the owner waits: doorbell at that time, + 1
   std::atomic<uint32_t> handover_wanted;   // pid of a process that waits for the lock, 0 for none
   std::atomic<uint32_t> sweep_wanted;      // 1: a slot was claimed or let go: sweep
   std::atomic<uint32_t> next_incarnation;  // +1 by each claim of a slot
   // Number of the configuration that uses the region: +1 by nginx's master at each reload that
   // keeps it, kNoConfiguration at one that does not.
   std::atomic<uint32_t> configuration;
+  // Slots from here on were never claimed: what looks at all slots for each batch stops here.
+  std::atomic<uint32_t> slots_touched;
 
   // Counters for status and tests; relaxed, written by the owner.
   alignas(64) std::atomic<uint64_t> commits;  // frames written
@@ -174,6 +176,10 @@ class Region {
   std::span<Completion> completions(uint32_t index) const noexcept;
   MutableBytes arena() const noexcept;
 
+  // The state that clients are told. An owner that takes a live region over does not interrupt it:
+  // while a state is published the store is serving, whatever the new owner still does, and what is
+  // submitted meanwhile it will read. Any process.
+  StoreState told_state() const noexcept;
   // The reason as last set whole; empty if there is none, or if its writer died or was stopped in
   // the middle of it. Any process.
   std::string reason() const;

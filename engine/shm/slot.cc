@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 
 #include "engine/base/assert.h"
@@ -53,6 +54,17 @@ SlotHolder slot_holder(Region region, uint32_t index) noexcept {
   return SlotHolder::unpack(region.slot(index).holder.load(std::memory_order_acquire));
 }
 
+uint32_t slots_touched(Region region) noexcept {
+  return std::min(region.header().slots_touched.load(), region.slot_count());
+}
+
+void touch_slot(Region region, uint32_t index) noexcept {
+  std::atomic<uint32_t>& touched = region.header().slots_touched;
+  uint32_t now = touched.load();
+  while (now <= index && !touched.compare_exchange_weak(now, index + 1)) {
+  }
+}
+
 Result<ClaimedSlot> claim_slot(Region region) noexcept {
   const SlotHolder self{static_cast<uint32_t>(getpid()), take_incarnation(region)};
   for (uint32_t i = 0; i < region.slot_count(); ++i) {
@@ -64,6 +76,7 @@ Result<ClaimedSlot> claim_slot(Region region) noexcept {
       continue;
     }
     SMALL_DB_KILL_POINT("slot: claimed");
+    touch_slot(region, i);
     // A process that dies before this is judged by its pid alone. Relaxed: the sweep reads 0 or it.
     slot.start_time.store(process_start_time(self.pid), std::memory_order_relaxed);
     SMALL_DB_KILL_POINT("slot: start time told");

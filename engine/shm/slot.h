@@ -78,6 +78,13 @@ struct ClaimedSlot {
 // Who holds the slot. Any process.
 SlotHolder slot_holder(Region region, uint32_t index) noexcept;
 
+// Slots with an index below may have been claimed, those above never were. Any process.
+uint32_t slots_touched(Region region) noexcept;
+
+// Makes slots_touched() tell of the slot. Sequentially consistent: whoever then stores what the
+// owner looks for in slots, and finds no trace of the owner's look, will be seen by its next one.
+void touch_slot(Region region, uint32_t index) noexcept;
+
 // Claims a free slot for the calling process, with empty rings and no pins, and asks the owner to
 // sweep. Errors: kOverloaded when no slot is free; the owner was asked to sweep, so trying again
 // later can succeed.

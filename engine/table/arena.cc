@@ -63,7 +63,7 @@ void Arena::free(BlockRef block) noexcept {
 
 void Arena::clear() noexcept {
   begin_mark();
-  end_mark();
+  if (granules_ > 1) insert_run(1, static_cast<uint32_t>(granules_ - 1));
 }
 
 void Arena::begin_mark() noexcept {

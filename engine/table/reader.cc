@@ -8,7 +8,9 @@
 namespace small_db {
 
 SlotPins::SlotPins(Region region, uint32_t slot) noexcept
-    : region_(region), slot_(&region.slot(slot)) {}
+    : region_(region), slot_(&region.slot(slot)) {
+  touch_slot(region, slot);
+}
 
 Result<Snapshot> Snapshot::take(SlotPins& pins) noexcept {
   if (pins.free_ == 0) return Status(Code::kOverloaded, "snapshot: pins");

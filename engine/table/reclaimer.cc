@@ -75,7 +75,9 @@ uint64_t Reclaimer::birth_of_record(BlockRef record) const noexcept {
 
 std::vector<uint64_t> Reclaimer::pinned_words() const {
   std::vector<uint64_t> words;
-  for (uint32_t i = 0; i < region_.slot_count(); ++i) {
+  // Whoever pins has touched its slot before, sequentially consistent as the pins are.
+  const uint32_t slots = slots_touched(region_);
+  for (uint32_t i = 0; i < slots; ++i) {
     for (const std::atomic<uint64_t>& pin : region_.slot(i).pins) {
       // Sequentially consistent, see reader.h; and acquires what a reader released.
       if (const uint64_t word = pin.load(); word != 0) words.push_back(word);

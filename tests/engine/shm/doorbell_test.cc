@@ -48,7 +48,37 @@ TEST(Doorbell, StaysAnnouncedWhenARingerDies) {
   ring_doorbell(shared.region());
   EXPECT_EQ(shared.region().header().owner_sleeps.load(), 1u);
   ring_doorbell(shared.region());
-  EXPECT_EQ(shared.region().header().doorbell.load(), 2u);
+  EXPECT_EQ(shared.region().header().doorbell.load(), 4u);
+}
+
+TEST(Doorbell, IsRungOnceForEachSleepByWhoRingsOften) {
+  SharedRegion shared;
+  const std::atomic<uint32_t>& doorbell = shared.region().header().doorbell;
+  DoorbellRinger ringer(shared.region());
+  DoorbellRinger other(shared.region());
+  ringer.ring();
+  EXPECT_EQ(doorbell.load(), 0u);
+  for (uint32_t sleep = 1; sleep <= 3; sleep++) {
+    DoorbellWait wait(shared.region());
+    for (int i = 0; i < 5; i++) ringer.ring();
+    EXPECT_EQ(doorbell.load(), 4 * sleep - 2);
+    EXPECT_TRUE(wait.sleep(kDeadlineUs));
+    // Another process can't know that the first one got as far as waking the owner.
+    other.ring();
+    EXPECT_EQ(doorbell.load(), 4 * sleep);
+  }
+}
+
+// A ring that answers a sleep which ended meanwhile ends the next one, too, if that saw the
+// doorbell before it.
+TEST(Doorbell, AnAnswerToAnEarlierSleepEndsOneThatIsAnnouncedAlike) {
+  SharedRegion shared;
+  DoorbellRinger ringer(shared.region());
+  { DoorbellWait wait(shared.region()); }
+  DoorbellWait wait(shared.region());
+  ringer.ring();
+  ringer.ring();
+  EXPECT_TRUE(wait.sleep(kDeadlineUs));
 }
 
 // The owner sleeps before each entry; a ring that is lost shows as a sleep to the deadline.
@@ -72,10 +102,11 @@ TEST(Doorbell, IsNeverLostBetweenThreads) {
     }
   });
   SubmissionProducer producer(region, 0);
+  DoorbellRinger ringer(region);
   for (uint64_t round = 1; round <= kRounds && !lost.load(); ++round) {
     producer.reserve(0);
     producer.publish(SubmissionKind::kOperation, round, 0);
-    ring_doorbell(region);
+    ringer.ring();
     // The next round begins while the owner is about to announce its sleep.
     for (int spin = 0; region.slot(0).submission_head.load(std::memory_order_acquire) <
                            round * sizeof(SubmissionHeader) &&

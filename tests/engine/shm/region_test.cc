@@ -64,6 +64,7 @@ TEST(Region, KeepsOffsetsOfTheLayoutVersion) {
   EXPECT_EQ(offsetof(RegionHeader, owner_sleeps), 196u);
   EXPECT_EQ(offsetof(RegionHeader, next_incarnation), 208u);
   EXPECT_EQ(offsetof(RegionHeader, configuration), 212u);
+  EXPECT_EQ(offsetof(RegionHeader, slots_touched), 216u);
   EXPECT_EQ(offsetof(RegionHeader, commits), 256u);
   EXPECT_EQ(offsetof(RegionHeader, generation), 320u);
   EXPECT_EQ(offsetof(RegionHeader, checkpoint_end_ms), 392u);
@@ -95,14 +96,14 @@ TEST(Region, WritesTheGoldenConfiguration) {
   SharedRegion shared(64, 0);
   EXPECT_EQ(to_hex(shared.memory().first(kConfigBytes)),
             "53534d4252454731"  // "SSMBREG1"
-            "0700000040000000"  // layout version 7, 64 slots
+            "0800000040000000"  // layout version 8, 64 slots
             "0000400000000000"  // 4 MiB
             "0030000000000000"  // slots at 12 KiB
             "00c0000000000000"  // rings at 48 KiB
             "00c01a0000000000"  // arena at 1712 KiB
             "0040250000000000"  // to the end
             "0040000000010000"  // 16 KiB of submissions, 256 completions
-            "84e9e42d");
+            "7b57c31d");
 }
 
 TEST(Region, DerivesTheSubmissionRingFromTheSize) {

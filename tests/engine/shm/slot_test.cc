@@ -126,6 +126,22 @@ TEST(Slot, SweepContinuesWhereADeadOwnerStopped) {
   EXPECT_EQ(sweep_dead_slots(shared.region()), 0u);
 }
 
+TEST(Slot, TouchedSlotsAreThoseThatWereEverClaimed) {
+  SharedRegion shared;
+  EXPECT_EQ(slots_touched(shared.region()), 0u);
+  const ClaimedSlot first = claim_slot(shared.region()).value();
+  const ClaimedSlot second = claim_slot(shared.region()).value();
+  EXPECT_EQ(slots_touched(shared.region()), 2u);
+  release_slot(shared.region(), second);
+  release_slot(shared.region(), first);
+  EXPECT_EQ(sweep_dead_slots(shared.region()), 2u);
+  EXPECT_EQ(claim_slot(shared.region()).value().index, 0u);
+  EXPECT_EQ(slots_touched(shared.region()), 2u);
+  touch_slot(shared.region(), 3);
+  touch_slot(shared.region(), 1);
+  EXPECT_EQ(slots_touched(shared.region()), 4u);
+}
+
 TEST(Slot, SweepLeavesFreeAndLiveSlotsAlone) {
   SharedRegion shared;
   const ClaimedSlot claimed = claim_slot(shared.region()).value();
