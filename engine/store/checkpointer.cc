@@ -306,7 +306,8 @@ void Checkpointer::report() {
 
 void Checkpointer::end(const Status& status) {
   RegionHeader& header = region_.header();
-  header.checkpoint_runs.store(0, std::memory_order_relaxed);
+  // Whoever saw it run woke nobody: what they did is seen from here on.
+  header.checkpoint_runs.exchange(0, std::memory_order_acq_rel);
   if (status.is_ok()) {
     report();
   } else {

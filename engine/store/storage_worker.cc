@@ -312,7 +312,9 @@ void StorageWorker::Threads::after_finish() {
 // or the interval begins to run because something has changed. One that is at work is left alone,
 // above all when it rests: a thread woken by each commit would take the mutex as often.
 void StorageWorker::Threads::wake_checkpoints() {
-  if (region_.header().checkpoint_runs.load(std::memory_order_relaxed) != 0) return;
+  // A read that is ordered as a write: a checkpoint that ends later looks at what was committed
+  // before. Pairs with Checkpointer::end.
+  if (region_.header().checkpoint_runs.fetch_add(0, std::memory_order_acq_rel) != 0) return;
   if (!store_->checkpointer().is_requested()) {
     if (store_->checkpoint_is_due()) {
       store_->request_checkpoint();
