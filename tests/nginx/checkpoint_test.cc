@@ -270,8 +270,8 @@ TEST(Checkpoint, KillingEverythingWhileOneIsMadeLosesNothing) {
                      {.failures_allowed = true, .key_prefix = "round" + std::to_string(round)});
     load.start();
     const uint64_t target = load.acknowledged() + 300;
-    EXPECT_TRUE(poll_until(
-        [&] { return load.acknowledged() >= target && version_of(server) > version; }));
+    EXPECT_TRUE(
+        poll_until([&] { return load.acknowledged() >= target && version_of(server) > version; }));
     server.kill_everything();
     load.stop();
     server.start();
