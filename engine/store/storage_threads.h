@@ -68,6 +68,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   void refuse(const Status& status);
   void wake_clients();
   bool must_let_go();
+  bool life_ends();
   bool successor_waits();
   void withdraw_wish(uint32_t pid);
   bool sync_is_idle() const { return !sync_busy_.load(std::memory_order_acquire); }

@@ -211,6 +211,11 @@ bool StorageWorker::Threads::must_let_go() {
   return stopping_.load(std::memory_order_seq_cst) || successor_waits();
 }
 
+// True when this life of the store is over, whatever the next one is to be.
+bool StorageWorker::Threads::life_ends() {
+  return must_let_go() || wants_install_.load(std::memory_order_acquire) || store_->left_a_batch();
+}
+
 bool StorageWorker::Threads::successor_waits() {
   const uint32_t successor = region_.header().handover_wanted.load(std::memory_order_seq_cst);
   if (successor == 0 || successor == static_cast<uint32_t>(getpid())) return false;
@@ -240,8 +245,7 @@ void StorageWorker::Threads::commit_until_stopped() {
       }
     }
     sleep(drained);
-  } while (!must_let_go() && !wants_install_.load(std::memory_order_acquire) &&
-           !store_->left_a_batch());
+  } while (!life_ends());
   store_->stop_waiting();
   wait_for_sync();
   while (store_->has_work() && !store_->left_a_batch()) {
@@ -270,11 +274,11 @@ void StorageWorker::Threads::dispatch() {
 }
 
 // Until something happens that the last drain did not see: a submission, the end of a sync,
-// prepared space, a successor, the end of a record's time.
+// prepared space, a successor, the end of this life, the end of a record's time.
 void StorageWorker::Threads::sleep(Committer::Drained drained) {
   DoorbellWait wait(region_);
   const bool idle = sync_is_idle();
-  if (must_let_go() || store_->wants_log_switch()) return;
+  if (life_ends() || store_->wants_log_switch()) return;
   if (idle && (store_->has_work() || store_->checkpointer().has_news())) return;
   if (drained == Committer::Drained::kAll && store_->ready()) return;
   if (drained == Committer::Drained::kFull && idle) return;
