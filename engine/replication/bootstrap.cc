@@ -154,6 +154,17 @@ Status discard_unfinished_bootstrap(Directory& directory) {
   return directory.sync();
 }
 
+Status settle_bootstrap(Directory& directory) {
+  const Result<bool> is_unsettled = has_next_history(directory);
+  if (!is_unsettled.is_ok() || !is_unsettled.value()) return is_unsettled.status();
+  const Result<DirectoryListing> listing = list_data_directory(directory);
+  if (!listing.is_ok()) return listing.status();
+  if (listing.value().version == VersionState::kUnreadable) {
+    return {Code::kUnavailable, "bootstrap: version"};
+  }
+  return settle_history(directory, listing.value().version_generation);
+}
+
 Status install_bootstrap(Directory& directory, const Bootstrap& bootstrap, uint64_t now_ms,
                          std::string* saved_as) {
   const Result<DirectoryListing> listing = list_data_directory(directory);
@@ -169,8 +180,9 @@ Status install_bootstrap(Directory& directory, const Bootstrap& bootstrap, uint6
                       reader.value()->header().epoch, reader.value()->footer().end_revision + 1,
                       now_ms};
   SMALL_DB_RETURN_IF_ERROR(create_started_log(directory, log, LogOptions()));
+  SMALL_DB_RETURN_IF_ERROR(write_history_of(directory, bootstrap.history, generation));
   SMALL_DB_RETURN_IF_ERROR(write_version(directory, generation));
-  SMALL_DB_RETURN_IF_ERROR(write_history(directory, bootstrap.history));
+  SMALL_DB_RETURN_IF_ERROR(settle_history(directory, generation));
   return remove_old(directory, listing.value());
 }
 

@@ -2,11 +2,11 @@
 // are in force, verified, written again under a number of this directory, and put in force in one
 // step. Until that step, the state that was there is untouched.
 //
-//   bootstrap.tmp ──verified──▶ checkpoint.M, logfile.M ──▶ version M ──▶ history ──▶ old files
-//   gone
+//   bootstrap.tmp ──verified──▶ checkpoint.M, logfile.M, history.M ──▶ version M ──▶ history ──▶
+//   old files gone
 //
-// A crash before `version` leaves the old state, one behind it the new one: with the old history,
-// which does not fit, so that the bootstrap is made once more.
+// A crash before `version` leaves the old state, one behind it the new one. Which of them history.M
+// belongs to is settled before anybody reads the history: data never goes with another's terms.
 #pragma once
 
 #include <cstdint>
@@ -40,5 +40,10 @@ Status install_bootstrap(Directory& directory, const Bootstrap& bootstrap, uint6
 // the end of a chain that lacks one, and its checkpoint. Nothing otherwise. Before any recovery.
 // Errors: those of the file system. REQUIRES: as above.
 Status discard_unfinished_bootstrap(Directory& directory);
+
+// Of one that was cut off behind `version`, or before it: its history becomes the node's, or goes.
+// After recovery, before read_history. Errors: those of the file system; kUnavailable, `version`
+// can't be read. REQUIRES: as above.
+Status settle_bootstrap(Directory& directory);
 
 }  // namespace small_db

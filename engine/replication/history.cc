@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view kHistoryName = "history";
 constexpr std::string_view kHistoryTemporaryName = "history.tmp";
+constexpr std::string_view kNextHistoryPrefix = "history.";
 constexpr std::string_view kTitleLine = "small-db history 1\n";
 constexpr std::string_view kNodeWord = "node ";
 constexpr std::string_view kTermWord = "term ";
@@ -158,6 +159,31 @@ bool parse_lines(std::string_view text, NodeHistory* history) {
   return text.empty();
 }
 
+std::string history_name_of(uint64_t generation) {
+  return std::string(kNextHistoryPrefix) + std::to_string(generation);
+}
+
+// The names of all history.N.
+Result<std::vector<std::string>> next_histories(Directory& directory) {
+  Result<std::vector<std::string>> names = directory.list();
+  if (!names.is_ok()) return names;
+  std::erase_if(names.value(), [](const std::string& name) {
+    return name.rfind(kNextHistoryPrefix, 0) != 0 || name == kHistoryTemporaryName;
+  });
+  return names;
+}
+
+Status write_as(Directory& directory, const NodeHistory& history, std::string_view name) {
+  const Result<std::string> text = encode_history(history);
+  if (!text.is_ok()) return text.status();
+  Result<std::unique_ptr<File>> file = directory.open(kHistoryTemporaryName, OpenMode::kCreate);
+  if (!file.is_ok()) return file.status();
+  SMALL_DB_RETURN_IF_ERROR(file.value()->write_at(0, as_bytes(text.value())));
+  SMALL_DB_RETURN_IF_ERROR(file.value()->sync_data());
+  SMALL_DB_RETURN_IF_ERROR(directory.rename(kHistoryTemporaryName, name));
+  return directory.sync();
+}
+
 }  // namespace
 
 const Term* term_of(const std::vector<Term>& terms, uint64_t revision) noexcept {
@@ -272,13 +298,27 @@ Result<NodeHistory> read_history(Directory& directory) {
 }
 
 Status write_history(Directory& directory, const NodeHistory& history) {
-  const Result<std::string> text = encode_history(history);
-  if (!text.is_ok()) return text.status();
-  Result<std::unique_ptr<File>> file = directory.open(kHistoryTemporaryName, OpenMode::kCreate);
-  if (!file.is_ok()) return file.status();
-  SMALL_DB_RETURN_IF_ERROR(file.value()->write_at(0, as_bytes(text.value())));
-  SMALL_DB_RETURN_IF_ERROR(file.value()->sync_data());
-  SMALL_DB_RETURN_IF_ERROR(directory.rename(kHistoryTemporaryName, kHistoryName));
+  return write_as(directory, history, kHistoryName);
+}
+
+Status write_history_of(Directory& directory, const NodeHistory& history, uint64_t generation) {
+  return write_as(directory, history, history_name_of(generation));
+}
+
+Result<bool> has_next_history(Directory& directory) {
+  const Result<std::vector<std::string>> names = next_histories(directory);
+  if (!names.is_ok()) return names.status();
+  return !names.value().empty();
+}
+
+Status settle_history(Directory& directory, uint64_t generation) {
+  const Result<std::vector<std::string>> names = next_histories(directory);
+  if (!names.is_ok()) return names.status();
+  const std::string in_force = history_name_of(generation);
+  for (const std::string& name : names.value()) {
+    SMALL_DB_RETURN_IF_ERROR(name == in_force ? directory.rename(name, kHistoryName)
+                                              : directory.remove(name));
+  }
   return directory.sync();
 }
 

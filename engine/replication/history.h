@@ -86,4 +86,15 @@ Result<NodeHistory> read_history(Directory& directory);
 // one is there.
 Status write_history(Directory& directory, const NodeHistory& history);
 
+// The same in the file history.N: the history of a state that is not in force yet, and will be with
+// generation N.
+Status write_history_of(Directory& directory, const NodeHistory& history, uint64_t generation);
+
+// True when there is such a file. Errors: those of the file system.
+Result<bool> has_next_history(Directory& directory);
+
+// Makes a history.N that of the node when N is `generation`, the one in force, and removes any
+// other. Errors: those of the file system. REQUIRES: `version` is durable.
+Status settle_history(Directory& directory, uint64_t generation);
+
 }  // namespace small_db

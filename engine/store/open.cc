@@ -79,7 +79,7 @@ Status Store::open() {
   SMALL_DB_KILL_POINT("open: owner announced");
   // An owner that was killed leaves a published state as whole as one that let go; one that died by
   // a fault of its own may have written anything anywhere.
-  const bool trusted = header.distrust.exchange(0, std::memory_order_acquire) == 0;
+  const bool trusted = header.distrust.load(std::memory_order_acquire) == 0;
   sweep_dead_slots(region_);
   SMALL_DB_KILL_POINT("open: slots swept");
   const Status discarded = discard_unfinished_bootstrap(environment_.directory);
@@ -136,6 +136,9 @@ Status Store::load() {
   header.progress_permille.store(0, std::memory_order_relaxed);
   region_.set_state(StoreState::kLoading, "");
   header.published_root.store(0, std::memory_order_seq_cst);
+  // Not before: who takes over from a process that was killed here must not trust that state,
+  // either.
+  header.distrust.store(0, std::memory_order_relaxed);
   wait_for_pins();
   table_.clear();
   table_.begin_batch(1);

@@ -10,6 +10,7 @@ namespace small_db {
 
 // A disk that is full keeps no store from being read.
 Status Store::open_history(const Recovered& recovered) {
+  SMALL_DB_RETURN_IF_ERROR(settle_bootstrap(environment_.directory));
   Result<NodeHistory> read = read_history(environment_.directory);
   if (!read.is_ok() && read.status().code() != Code::kNotFound) {
     tell(Severity::kError,

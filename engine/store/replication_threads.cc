@@ -89,6 +89,9 @@ void StorageWorker::Threads::install() {
   wants_install_.store(false, std::memory_order_relaxed);
   if (store_->role() != Role::kBackup) return;
   std::string saved_as;
+  // What is in memory is the old state: whoever comes next loads what is in force on disk, also
+  // when this process is killed before it knows the outcome.
+  region_.header().distrust.store(1, std::memory_order_release);
   const Status status =
       install_bootstrap(*directory_, bootstrap, system_clock().wall_ms(), &saved_as);
   if (!saved_as.empty()) {
@@ -103,8 +106,6 @@ void StorageWorker::Threads::install() {
   }
   region_.replication().bootstraps.fetch_add(1, std::memory_order_relaxed);
   log_.write(Severity::kNotice, "took the primary's checkpoint");
-  region_.header().distrust.store(1,
-                                  std::memory_order_release);  // what is in memory is the old state
 }
 
 }  // namespace small_db

@@ -210,11 +210,11 @@ void ClusterNode::install() {
   const std::vector<Place> given_up =
       world_.model.note_install(disk_number_, bootstrap.history.terms);
   std::string saved_as;
+  region_.region().header().distrust.store(1, std::memory_order_release);
   const Status status = install_bootstrap(*directory_, bootstrap, wall_ms(), &saved_as);
   if (disk_.powered_off()) return;
   if (!status.is_ok()) return world_.model.wrong("a checkpoint can't be put in force");
   region_.region().replication().bootstraps.fetch_add(1, std::memory_order_relaxed);
-  region_.region().header().distrust.store(1, std::memory_order_release);
   world_.tell("node " + std::to_string(index_) + " took a checkpoint; saved: " + saved_as);
   ++world_.bootstraps;
   if (!given_up.empty()) ++world_.saved_tails;

@@ -77,6 +77,13 @@ TEST_F(BootstrapTest, ACrashAnywhereLeavesTheOldStateOrTheNewOne) {
       ASSERT_TRUE(revision) << "call " << call << ", variant " << variant;
       ASSERT_TRUE(*revision == kOldWrites || *revision == kNewWrites - 1) << *revision;
       (*revision == kOldWrites ? seen_old : seen_new) = true;
+      const Result<NodeHistory> history = read_history(*left.mount());
+      ASSERT_TRUE(history.is_ok()) << history.status().text();
+      ASSERT_EQ(history.value() == bootstrap_.history, *revision != kOldWrites)
+          << "call " << call << ", variant " << variant;
+      for (const std::string& name : left.names()) {
+        ASSERT_TRUE(name.rfind("history.", 0) != 0 || name == "history.tmp") << name;
+      }
     }
   }
   EXPECT_TRUE(seen_old);

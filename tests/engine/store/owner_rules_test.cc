@@ -1,6 +1,8 @@
 // What an owner must notice of the files and processes around it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "engine/shm/slot.h"
 #include "engine/store/store.h"
 #include "engine/wal/format.h"
@@ -62,6 +64,26 @@ TEST_F(OwnerRules, ARegionThatIsAheadOfTheLogIsNotTakenOver) {
   ASSERT_FALSE(store_->environment().lines.empty());
   EXPECT_NE(store_->environment().lines.front().find("can't be taken over"), std::string::npos)
       << store_->environment().lines.front();
+  EXPECT_EQ(store_->revision(), 1u);
+}
+
+// Not even by the owner after one that ended before it had let go of that state.
+TEST_F(OwnerRules, AStateThatIsNotTrustedIsNeverTakenOver) {
+  put("key");
+  client_.reset();
+  std::atomic<uint32_t>& distrust = region_.region().header().distrust;
+  distrust.store(1);
+  disk_.kill_process();
+  disk_.fail_next(SimCall::kOpen, SimFault::kIoError);
+  store_ = std::make_unique<SteppedStore>(disk_, region_.region(), options());
+  ASSERT_FALSE(store_->open().is_ok());
+  EXPECT_EQ(distrust.load(), 1u);
+  replace_owner();
+  EXPECT_EQ(distrust.load(), 0u);
+  const std::vector<std::string>& lines = store_->environment().lines;
+  EXPECT_TRUE(std::any_of(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.rfind("loaded the store", 0) == 0;
+  }));
   EXPECT_EQ(store_->revision(), 1u);
 }
 
