@@ -64,6 +64,22 @@ bool is_blank_log(Directory& directory) {
   return scan.is_ok() && scan.value().all_zero;
 }
 
+bool contains(const std::vector<uint64_t>& sorted, uint64_t number) {
+  return std::binary_search(sorted.begin(), sorted.end(), number);
+}
+
+// A power failure may leave anything in a file that was not synced, and two or three bytes of
+// anything may be another number. But whoever writes newVersion has made checkpoint and log of that
+// generation durable before: one that lacks both was never there; what lacks one was damaged.
+bool can_be_next(const DirectoryListing& listing) {
+  const uint64_t generation = listing.new_version_generation;
+  if (listing.version == VersionState::kValid && generation < listing.version_generation) {
+    return false;
+  }
+  return generation == 0 || contains(listing.checkpoints, generation) ||
+         contains(listing.logs, generation);
+}
+
 }  // namespace
 
 const std::vector<OpenRule>& open_rules() {
@@ -145,6 +161,9 @@ Result<DirectoryListing> list_data_directory(Directory& directory) {
   std::sort(listing.checkpoints.begin(), listing.checkpoints.end());
   listing.version = read_version(directory, kVersionName, &listing.version_generation);
   listing.new_version = read_version(directory, kNewVersionName, &listing.new_version_generation);
+  if (listing.new_version == VersionState::kValid && !can_be_next(listing)) {
+    listing.new_version = VersionState::kUnreadable;
+  }
   if (listing.logs.empty() && listing.checkpoints.empty() && !others) {
     listing.data = DataState::kNone;
   } else if (!others && listing.checkpoints.empty() && listing.logs.size() == 1 &&

@@ -27,7 +27,8 @@ namespace small_db {
 enum class VersionState : uint8_t {
   kMissing,
   kValid,
-  kUnreadable,  // can't be read, or is not "G\n"
+  kUnreadable,  // can't be read, is not "G\n", or is a newVersion that was never durable: of a
+                // generation before that of `version`, or without files
 };
 
 enum class DataState : uint8_t {

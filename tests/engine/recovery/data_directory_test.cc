@@ -89,6 +89,8 @@ TEST(VersionFile, ACrashLeavesTheOldOneOrTheNewOne) {
       SimDisk disk;
       {
         auto directory = disk.mount();
+        disk.set_contents("checkpoint.1", {});
+        disk.set_contents("checkpoint.2", {});
         ASSERT_TRUE(write_version(*directory, 1).is_ok());
         disk.crash_at(disk.operations() + at);
         (void)write_version(*directory, 2).is_ok();
@@ -104,6 +106,34 @@ TEST(VersionFile, ACrashLeavesTheOldOneOrTheNewOne) {
                                       : listing.version_generation;
       EXPECT_TRUE(generation == 2 || (generation == 1 && at < 6)) << at << " " << variant;
     }
+  }
+}
+
+// What a power failure leaves of one that was not synced may be a number, too.
+TEST(VersionFile, ANewOneIsBelievedOnlyWithFilesOfItsGeneration) {
+  const struct {
+    const char* version;
+    const char* new_version;
+    VersionState expected;
+  } cases[] = {
+      {"13\n", "14\n", VersionState::kValid},      {"13\n", "13\n", VersionState::kValid},
+      {"13\n", "12\n", VersionState::kUnreadable}, {"13\n", "7\n", VersionState::kUnreadable},
+      {"13\n", "15\n", VersionState::kUnreadable}, {"0\n", "0\n", VersionState::kValid},
+      {"13\n", "0\n", VersionState::kUnreadable},  {"", "14\n", VersionState::kValid},
+      {"", "0\n", VersionState::kValid},           {"", "7\n", VersionState::kUnreadable},
+      {"13\n", "16\n", VersionState::kValid},      {"bad", "13\n", VersionState::kValid},
+      {"bad", "7\n", VersionState::kUnreadable},
+  };
+  for (const auto& [version, new_version, expected] : cases) {
+    SimDisk disk;
+    for (const char* name : {"checkpoint.12", "checkpoint.13", "checkpoint.14", "logfile.16"}) {
+      disk.set_contents(name, as_bytes("x"));
+    }
+    if (*version != '\0') disk.set_contents("version", as_bytes(std::string(version)));
+    disk.set_contents("newVersion", as_bytes(std::string(new_version)));
+    const auto listing = list_data_directory(*disk.mount());
+    ASSERT_TRUE(listing.is_ok());
+    EXPECT_EQ(listing.value().new_version, expected) << version << new_version;
   }
 }
 
