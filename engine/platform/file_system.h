@@ -40,6 +40,10 @@ class File {
   // fails with kNoDiskSpace before anything is written. Reserved bytes read as zero.
   virtual Status allocate(uint64_t offset, uint64_t bytes) = 0;
 
+  // Gives the blocks of the range back to the disk (FALLOC_FL_PUNCH_HOLE): it reads as zeros then,
+  // and the size stays. A hint: a file system that cannot do it keeps them.
+  virtual void release(uint64_t offset, uint64_t bytes) noexcept = 0;
+
   virtual Status truncate(uint64_t bytes) = 0;
   virtual Result<uint64_t> size() = 0;
 };

@@ -108,6 +108,12 @@ class PosixFile : public File {
     return failure("file: allocate", errno);
   }
 
+  void release(uint64_t offset, uint64_t bytes) noexcept override {
+    if (bytes == 0) return;
+    ::fallocate(descriptor_.number(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                static_cast<off_t>(offset), static_cast<off_t>(bytes));
+  }
+
   Status truncate(uint64_t bytes) override {
     const int result =
         uninterrupted([&] { return ::ftruncate(descriptor_.number(), static_cast<off_t>(bytes)); });

@@ -108,6 +108,9 @@ Store::Prepared Store::prepare() {
   const uint64_t used = log_used_end_.load(std::memory_order_acquire);
   const uint64_t wanted = std::max(used + options_.log_ahead_bytes, committer_.log_end_wanted());
   const std::shared_ptr<LogWriter> log = shared_log();
+  // The log before is in no use any more: its space first, the disk may have no other.
+  if (prepared_log_ != nullptr && prepared_log_ != log) prepared_log_->release_unused();
+  prepared_log_ = log;
   const Result<bool> more = log->space().prepare_step(wanted);
   if (more.is_ok()) {
     set_disk_has_space();

@@ -189,6 +189,7 @@ class Store : public FollowerHost {
   // Changed by the commit thread alone, at a switch; the preparer takes a share of it.
   std::shared_ptr<LogWriter> log_;
   mutable std::mutex log_mutex_;
+  std::shared_ptr<LogWriter> prepared_log_;  // the preparer's own
   std::array<Batch, 2> batches_;
   size_t open_batch_ = 0;
   bool idle_wanted_ = false;

@@ -4,6 +4,11 @@
 #include <array>
 
 namespace small_db {
+namespace {
+
+constexpr uint64_t kBlockBytes = 4096;  // of a file system, as most have it
+
+}  // namespace
 
 LogSpace::LogSpace(std::unique_ptr<File> file, uint64_t prepared_end, uint64_t step_bytes)
     : file_(std::move(file)), step_bytes_(step_bytes), prepared_end_(prepared_end) {
@@ -44,6 +49,12 @@ Status LogSpace::cut_to(uint64_t prepared_end) {
   if (size.value() > prepared_end) SMALL_DB_RETURN_IF_ERROR(file_->truncate(prepared_end));
   cut_ = true;
   return Status::ok();
+}
+
+// Whole blocks: of one that holds a part of a frame, the kernel would write that part again.
+void LogSpace::release_from(uint64_t end) noexcept {
+  const uint64_t begin = (end + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+  if (begin < prepared_end()) file_->release(begin, prepared_end() - begin);
 }
 
 Status write_zeros(File& file, uint64_t begin, uint64_t end) {

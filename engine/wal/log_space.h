@@ -34,6 +34,10 @@ class LogSpace {
   // Runs in: one helper thread.
   Result<bool> prepare_step(uint64_t wanted_end);
 
+  // Gives back what is prepared behind `end`, where nothing will be written any more. The file
+  // keeps its length, which its frames name. Runs in: the helper.
+  void release_from(uint64_t end) noexcept;
+
   // True after a sticky error. Any thread.
   bool failed() const noexcept { return failed_.load(std::memory_order_acquire); }
 

@@ -157,6 +157,10 @@ Status LogWriter::sync() {
   return status;
 }
 
+void LogWriter::release_unused() noexcept {
+  if (sealed_ && !written_ && failure_.is_ok()) space_.release_from(position_.end_offset);
+}
+
 Status LogWriter::fail(Status status) {
   failure_ = status.code() == Code::kNoDiskSpace
                  ? Status(Code::kIoError, "log: no space in prepared space", status.error_number())

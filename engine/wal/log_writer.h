@@ -98,6 +98,10 @@ class LogWriter {
   bool sealed() const noexcept { return sealed_; }
   const Status& failure() const noexcept { return failure_; }
 
+  // Helper, when the next log has taken over: gives back the space behind SEAL. A log without one
+  // is left as it is.
+  void release_unused() noexcept;
+
   // Any thread; prepare_step in the helper only.
   LogSpace& space() noexcept { return space_; }
 

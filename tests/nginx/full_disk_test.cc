@@ -1,12 +1,17 @@
 // A store whose disk is full.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <system_error>
+
 #include "tests/nginx/nginx_server.h"
 #include "tests/nginx/processes.h"
 #include "tests/nginx/small_disk.h"
 
 namespace small_db::testing {
 namespace {
+
+constexpr uintmax_t kPreparedAhead = 16 << 20;
 
 std::string key_of(int number) { return "/v1/kv/key" + std::to_string(number); }
 
@@ -49,6 +54,26 @@ TEST(FullDisk, RefusesPutsLosesNothingAndResumesByItself) {
   }
   EXPECT_EQ(after.get("/v1/kv/victim").status, 404);
   EXPECT_TRUE(value_in(after.get("/v1/kv/again")) == value);
+}
+
+// Each log is prepared 16 MiB ahead: two of those have no room on this disk.
+TEST(FullDisk, SealedLogKeepsNoSpaceThatTheNextOneNeeds) {
+  SmallDisk disk;
+  if (!disk.is_mounted()) GTEST_SKIP() << "only root can mount a small disk";
+  NginxServer server({.memory = "128m", .data_directory = disk.path() + "/store"});
+  server.start();
+  HttpClient client(server.port());
+  for (int generation = 0; generation < 4; generation++) {
+    const std::string log = disk.path() + "/store/logfile." + std::to_string(generation);
+    ASSERT_TRUE(poll_until([&] {
+      std::error_code missing;
+      return std::filesystem::file_size(log, missing) > kPreparedAhead && !missing;
+    })) << log
+        << server.error_log();
+    expect_ok(client.put(key_of(generation), base64_envelope("v")));
+    expect_ok(client.send({.method = "POST", .target = "/v1/checkpoint", .body = ""}));
+  }
+  EXPECT_EQ(server.error_log().find("disk is full"), std::string::npos);
 }
 
 }  // namespace

@@ -82,6 +82,13 @@ class SimFile : public File {
     return Status::ok();
   }
 
+  // As a change that no sync has made durable yet.
+  void release(uint64_t offset, uint64_t bytes) noexcept override {
+    if (state_->epoch != epoch_ || state_->powered_off || !writable_) return;
+    const std::vector<std::byte> zeros(bytes);
+    state_->writable(inode_).write(offset, zeros);
+  }
+
   Status truncate(uint64_t bytes) override {
     SMALL_DB_RETURN_IF_ERROR(begin_change(SimCall::kTruncate, "sim: truncate"));
     state_->writable(inode_).truncate(bytes);

@@ -13,6 +13,8 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "engine/base/limits.h"
+
 namespace small_db {
 namespace {
 
@@ -111,6 +113,22 @@ TEST_F(PosixFileSystem, AllocateExtendsAndKeepsWhatIsThere) {
   EXPECT_TRUE(file->allocate(0, 0).is_ok());
   EXPECT_EQ(file->size().value(), 100000u);
   EXPECT_EQ(read(*file, 0, 100000), "hello" + std::string(99995, '\0'));
+}
+
+TEST_F(PosixFileSystem, ReleaseGivesBlocksBackAndKeepsTheSize) {
+  auto file = open("f", OpenMode::kCreate);
+  const std::string text(64 * kKiB, 'x');
+  ASSERT_TRUE(file->write_at(0, as_bytes(text)).is_ok());
+  ASSERT_TRUE(file->sync_data().is_ok());
+  struct stat before;
+  ASSERT_EQ(::stat((path_ + "/f").c_str(), &before), 0);
+  file->release(4096, 60 * kKiB);
+  struct stat after;
+  ASSERT_EQ(::stat((path_ + "/f").c_str(), &after), 0);
+  EXPECT_EQ(after.st_size, before.st_size);
+  EXPECT_LE(after.st_blocks * 512, before.st_blocks * 512 - 56 * int64_t{kKiB});
+  EXPECT_EQ(read_file(*directory_, "f", kMiB).value(),
+            text.substr(0, 4096) + std::string(60 * kKiB, '\0'));
 }
 
 TEST_F(PosixFileSystem, RenameReplacesAndRemoveRemoves) {

@@ -45,6 +45,15 @@ TEST(LogSpace, LengthThatAFailedSyncForgotIsMadeDurableByTheNextOwner) {
   EXPECT_EQ(t.disk.contents("logfile.0").size(), 6144u);
 }
 
+TEST(LogSpace, SealedLogGivesBackNothingOfItsFrames) {
+  NewTestLog t(16 * kKiB);
+  ASSERT_TRUE(log_test::write_records(*t.log, {log_test::put_record(1, "a", "1")}).is_ok());
+  ASSERT_TRUE(log_test::write_mark(*t.log, kFrameSeal, 2).is_ok());
+  const std::string before = t.disk.contents("logfile.0");
+  t.log->release_unused();
+  EXPECT_EQ(t.disk.contents("logfile.0"), before);
+}
+
 TEST(LogSpace, NoDiskSpaceIsNotSticky) {
   for (const SimCall call : {SimCall::kAllocate, SimCall::kWrite}) {
     NewTestLog t(1024);
