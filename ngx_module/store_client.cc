@@ -6,6 +6,24 @@
 
 namespace small_db {
 
+// The storage process is woken at the end of a turn of the event loop, by when all requests that
+// had come are submitted. Woken by the first, it would take the processor from this worker where
+// they share one, and commit that request alone.
+StoreClient::StoreClient(std::unique_ptr<Client> client) : client_(std::move(client)) {
+  wake_event_.data = this;
+  wake_event_.handler = wake_owner;
+  wake_event_.log = ngx_cycle->log;
+  client_->wake_owner_later([this] { ngx_post_event(&wake_event_, &ngx_posted_events); });
+}
+
+StoreClient::~StoreClient() {
+  if (wake_event_.posted) ngx_delete_posted_event(&wake_event_);
+}
+
+void StoreClient::wake_owner(ngx_event_t* event) noexcept {
+  static_cast<StoreClient*>(event->data)->client_->wake_owner();
+}
+
 Status StoreClient::submit(uint64_t cookie) noexcept {
   if (is_full()) return {Code::kOverloaded, "store client: queue"};
   if (queue_.empty()) {

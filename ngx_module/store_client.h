@@ -15,7 +15,10 @@ namespace small_db {
 
 class StoreClient {
  public:
-  explicit StoreClient(std::unique_ptr<Client> client) noexcept : client_(std::move(client)) {}
+  explicit StoreClient(std::unique_ptr<Client> client);
+  ~StoreClient();
+  StoreClient(const StoreClient&) = delete;
+  StoreClient& operator=(const StoreClient&) = delete;
 
   Client& engine() noexcept { return *client_; }
 
@@ -38,6 +41,7 @@ class StoreClient {
  private:
   static constexpr size_t kQueueMax = 1024;
 
+  static void wake_owner(ngx_event_t* event) noexcept;
   void submit_queued() noexcept;
   void give_up(StoreState state) noexcept;
   // Submits the request once more when its outcome says that nothing was done and the store serves
@@ -45,6 +49,7 @@ class StoreClient {
   bool can_go_on(const WriteOutcome& outcome) noexcept;
 
   std::unique_ptr<Client> client_;
+  ngx_event_t wake_event_{};    // posted: the owner is woken at the end of this turn of the loop
   std::deque<uint64_t> queue_;  // cookies
 };
 

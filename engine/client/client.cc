@@ -146,13 +146,24 @@ void Client::start_stream(SubmissionKind begin, uint64_t cookie, Bytes rest) {
   streams_.push_back({next_sequence_, cookie, rest, false});
   note_submitted(cookie, true);
   feed_streams();
-  doorbell_.ring();
+  tell_owner();
 }
 
 // What was reserved is the whole request.
 void Client::submit(SubmissionKind kind, uint64_t cookie) {
   producer_.publish(kind, next_sequence_, cookie);
   note_submitted(cookie, false);
+  tell_owner();
+}
+
+// There is something for the owner.
+void Client::tell_owner() {
+  if (wake_later_ == nullptr || ++untold_ == kWakeAfter) return wake_owner();
+  wake_later_();
+}
+
+void Client::wake_owner() noexcept {
+  untold_ = 0;
   doorbell_.ring();
 }
 
@@ -234,7 +245,7 @@ void Client::feed_streams() {
     fed = fed || done || stream->rest.size() != before;
     stream = done ? streams_.erase(stream) : stream + 1;
   }
-  if (fed) doorbell_.ring();
+  if (fed) tell_owner();
 }
 
 // Sends as much of the stream as the ring takes. True when nothing of it is left to send.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -74,6 +75,14 @@ class Client {
   // not all sent.
   void cancel(uint64_t cookie);
 
+  // Waking the owner may take the processor from the caller, and what is submitted before shares a
+  // commit. So from now on each submission calls `later` instead: the caller has submitted all that
+  // it has when it calls wake_owner(). So many submissions do not wait for that: elsewhere the
+  // owner has a processor of its own. `later` must not throw.
+  static constexpr uint32_t kWakeAfter = 32;
+  void wake_owner_later(std::function<void()> later) { wake_later_ = std::move(later); }
+  void wake_owner() noexcept;
+
   // Takes the next outcome into *outcome, if there is one; else feeds streams and returns false.
   // Call until it returns false, then prepare_sleep().
   bool poll(WriteOutcome* outcome);
@@ -117,6 +126,7 @@ class Client {
   bool feed(Stream& stream);
   void end_stream(uint64_t sequence);
   bool can_feed();
+  void tell_owner();
   size_t chunk_bytes(const Stream& stream) const noexcept;
 
   Region region_;
@@ -124,6 +134,8 @@ class Client {
   SlotPins pins_;
   SubmissionProducer producer_;
   DoorbellRinger doorbell_;
+  std::function<void()> wake_later_;
+  uint32_t untold_ = 0;  // submissions since the owner was woken
   uint32_t in_flight_max_;
   uint64_t next_sequence_ = 1;
   std::unordered_map<uint64_t, InFlight> in_flight_;  // by cookie

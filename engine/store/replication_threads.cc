@@ -2,6 +2,7 @@
 #include <chrono>
 #include <utility>
 
+#include "engine/base/kill_point.h"
 #include "engine/shm/doorbell.h"
 #include "engine/store/storage_threads.h"
 
@@ -56,6 +57,7 @@ void StorageWorker::Threads::run_receiver() {
       bootstrap_ = follower.bootstrap();
       wants_install_.store(true, std::memory_order_release);
       ring_doorbell(region_);
+      SMALL_DB_KILL_POINT("receiver: bootstrap ready");
     } else if (next == Follower::Next::kLater) {
       replication_work_.wait_for(lock, std::chrono::microseconds(follower.pause_us()),
                                  [&] { return ending_; });
@@ -104,6 +106,7 @@ void StorageWorker::Threads::install() {
                "the primary's checkpoint can't be put in force: " + status.text());
     return;
   }
+  SMALL_DB_KILL_POINT("install: bootstrap in force");
   region_.replication().bootstraps.fetch_add(1, std::memory_order_relaxed);
   log_.write(Severity::kNotice, "took the primary's checkpoint");
 }

@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "engine/base/kill_point.h"
 #include "engine/platform/posix_file_system.h"
 #include "engine/shm/doorbell.h"
 #include "engine/shm/slot.h"
@@ -276,6 +277,7 @@ void StorageWorker::Threads::dispatch() {
 // Until something happens that the last drain did not see: a submission, the end of a sync,
 // prepared space, a successor, the end of this life, the end of a record's time.
 void StorageWorker::Threads::sleep(Committer::Drained drained) {
+  SMALL_DB_KILL_POINT("owner: about to sleep");
   DoorbellWait wait(region_);
   const bool idle = sync_is_idle();
   if (life_ends() || store_->wants_log_switch()) return;

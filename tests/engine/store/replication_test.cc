@@ -1,9 +1,12 @@
 // Replication between storage workers with their real threads. Runs under ThreadSanitizer, too.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
+#include <string_view>
 #include <thread>
 
+#include "engine/base/kill_point.h"
 #include "tests/sim/nodes.h"
 
 namespace small_db::testing {
@@ -54,6 +57,56 @@ TEST_F(ReplicationThreads, AnEmptyBackupBecomesACopyAndFollows) {
   EXPECT_EQ(b_.content(), a_.content());
   EXPECT_EQ(b_.region().replication().bootstraps.load(), 1u);
   EXPECT_TRUE(eventually([&] { return b_.region().replication().behind_since_ms.load() == 0; }));
+}
+
+// What threads of the test's nodes meet at marked points (engine/base/kill_point.h).
+struct Marks {
+  static constexpr int kNever = -1;
+  static inline std::atomic<bool> bootstrap_ready{false};
+  static inline std::atomic<int> distrust_when_installed{kNever};
+  static inline Node* backup = nullptr;
+
+  // Holds owners that are about to sleep until the bootstrap is ready.
+  static void delay_sleep(const char* name) noexcept {
+    const std::string_view mark(name);
+    if (mark == "receiver: bootstrap ready") bootstrap_ready.store(true);
+    if (mark == "owner: about to sleep") {
+      EXPECT_TRUE(eventually([] { return bootstrap_ready.load(); }));
+    }
+  }
+  static void look_at_install(const char* name) noexcept {
+    if (std::string_view(name) != "install: bootstrap in force") return;
+    distrust_when_installed.store(static_cast<int>(backup->region().header().distrust.load()));
+  }
+};
+
+class MarkedReplication : public ReplicationThreads {
+ protected:
+  ~MarkedReplication() override {
+    a_.stop();
+    b_.stop();
+    kill_point_hook = nullptr;
+  }
+};
+
+// The receiver says so when the commit thread has looked for work and not yet said that it sleeps.
+TEST_F(MarkedReplication, ABootstrapThatIsReadyJustBeforeItsOwnerSleepsIsPutInForce) {
+  a_.start();
+  put_many(a_, 0, 10);
+  ASSERT_EQ(a_.checkpoint().code, Code::kOk);
+  kill_point_hook = Marks::delay_sleep;
+  b_.start();
+  ASSERT_TRUE(catches_up(b_, a_)) << b_.log();
+  EXPECT_TRUE(Marks::bootstrap_ready.load());
+}
+
+// Whoever comes next must load the primary's checkpoint, and not go on with the memory of the old
+// state, if this process is killed there.
+TEST_F(MarkedReplication, MemoryIsDistrustedWhenABootstrapIsInForce) {
+  Marks::backup = &b_;
+  kill_point_hook = Marks::look_at_install;
+  start_both();
+  EXPECT_EQ(Marks::distrust_when_installed.load(), 1);
 }
 
 TEST_F(ReplicationThreads, ABackupThatHasNotSeenItsPrimaryServesNothing) {
