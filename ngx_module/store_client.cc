@@ -17,7 +17,9 @@ StoreClient::StoreClient(std::unique_ptr<Client> client) : client_(std::move(cli
 }
 
 StoreClient::~StoreClient() {
-  if (wake_event_.posted) ngx_delete_posted_event(&wake_event_);
+  if (wake_event_.posted) {
+    ngx_delete_posted_event(&wake_event_);  // a macro of two statements
+  }
 }
 
 void StoreClient::wake_owner(ngx_event_t* event) noexcept {
