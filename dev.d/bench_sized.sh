@@ -89,9 +89,10 @@ bench_measure_load_store() {
   trap 'bench_end_server load-store' EXIT
   begin=$(date +%s%N)
   bench_start_nginx "$prefix" $contender
+  # Each question costs a processor some milliseconds, which loading could use.
   until curl -fs -o /dev/null "http://127.0.0.1:${bench_port[$contender]}/v1/health"; do
     kill -0 "${bench_server_pid[$contender]}" || die "nginx ended while it loaded"
-    sleep 0.005
+    sleep 0.05
   done
   seconds=$(bench_seconds_since "$begin")
   [ "$(bench_status_number $contender keys)" -eq "$bench_load_keys" ] || die "keys are missing"
@@ -107,7 +108,7 @@ bench_measure_load_redis() {
   bench_run_redis_server $contender "$directory" --appendonly no
   until bench_redis_answers $contender; do
     kill -0 "${bench_server_pid[$contender]}" || die "Redis ended while it loaded"
-    sleep 0.005
+    sleep 0.05
   done
   seconds=$(bench_seconds_since "$begin")
   keys=$(redis-cli -p "${bench_port[$contender]}" dbsize)

@@ -1,23 +1,35 @@
 #include "engine/checkpoint/block_source.h"
 
-#include <pthread.h>
-
 #include <array>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <thread>
+
+#include "engine/platform/blocked_signals.h"
 
 namespace small_db {
 
 namespace {
 
+Result<bool> read_hashed(CheckpointReader& reader, HashedBlock& into) {
+  const Result<bool> more = reader.next(into.block);
+  if (!more.is_ok() || !more.value()) return more;
+  into.content = ContentHash();
+  const Status status = into.block.for_each_record([&](const RecordView& record) {
+    into.content.add(ContentHash::of_record(record.key, record.expires_at_ms,
+                                            [&](const auto& visit) { visit(record.value); }));
+    return Status::ok();
+  });
+  if (!status.is_ok()) return status;
+  return true;
+}
+
 class DirectSource : public BlockSource {
  public:
   explicit DirectSource(CheckpointReader& reader) : reader_(reader) {}
 
-  Result<const CheckpointBlock*> next() override {
-    const Result<bool> more = reader_.next(block_);
+  Result<const HashedBlock*> next() override {
+    const Result<bool> more = read_hashed(reader_, block_);
     if (!more.is_ok()) return more.status();
     return more.value() ? &block_ : nullptr;
   }
@@ -26,7 +38,7 @@ class DirectSource : public BlockSource {
 
  private:
   CheckpointReader& reader_;
-  CheckpointBlock block_;
+  HashedBlock block_;
 };
 
 // The thread fills places in turn, and the caller empties them: `filled_` and `emptied_` count
@@ -34,13 +46,8 @@ class DirectSource : public BlockSource {
 class AheadSource : public BlockSource {
  public:
   explicit AheadSource(CheckpointReader& reader) : reader_(reader) {
-    // Signals are for the threads of the process that wait for them.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const BlockedSignals blocked;
     thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 
   ~AheadSource() override {
@@ -52,7 +59,7 @@ class AheadSource : public BlockSource {
     thread_.join();
   }
 
-  Result<const CheckpointBlock*> next() override {
+  Result<const HashedBlock*> next() override {
     std::unique_lock lock(mutex_);
     if (holds_one_) {
       ++emptied_;
@@ -77,7 +84,7 @@ class AheadSource : public BlockSource {
   void run() {
     Result<bool> more = true;
     while (wait_for_place()) {
-      more = reader_.next(places_[filled_ % places_.size()]);
+      more = read_hashed(reader_, places_[filled_ % places_.size()]);
       const std::lock_guard lock(mutex_);
       if (more.is_ok() && more.value()) {
         ++filled_;
@@ -97,7 +104,7 @@ class AheadSource : public BlockSource {
   }
 
   CheckpointReader& reader_;
-  std::array<CheckpointBlock, 4> places_;
+  std::array<HashedBlock, 4> places_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   uint64_t filled_ = 0;   // written by the thread alone

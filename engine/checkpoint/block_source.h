@@ -1,13 +1,21 @@
 // Where the loader gets its verified blocks from: the reader itself, or a thread that reads ahead
-// of it, so that reading and verifying one block and building from another go on at a time.
+// of it, so that reading, verifying and hashing one block and building from another go on at a
+// time.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 
 #include "engine/checkpoint/reader.h"
+#include "engine/record/content_hash.h"
 
 namespace small_db {
+
+// A block, and the sum of its records' hashes.
+struct HashedBlock {
+  CheckpointBlock block;
+  ContentHash content;
+};
 
 class BlockSource {
  public:
@@ -15,7 +23,7 @@ class BlockSource {
 
   // The next block, valid until the next call; nullptr behind the last one, when the whole file is
   // verified. Errors: as CheckpointReader::next.
-  virtual Result<const CheckpointBlock*> next() = 0;
+  virtual Result<const HashedBlock*> next() = 0;
 
   // Where the error of next() was found.
   virtual uint64_t damage_offset() const = 0;

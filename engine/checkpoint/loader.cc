@@ -1,23 +1,29 @@
 #include "engine/checkpoint/loader.h"
 
+#include <optional>
+
 #include "engine/checkpoint/block_source.h"
+#include "engine/checkpoint/pages_ahead.h"
 
 namespace small_db {
 
 namespace {
 
+// What a record takes in memory at least, beside key and value: its header and its place in a node.
+constexpr uint64_t kRecordMemoryBytesMin = 24;
+
 Status load_blocks(BlockSource& source, const CheckpointLoadOptions& options, uint64_t bytes_total,
                    Table& table) {
   table.begin_load();
   for (;;) {
-    const Result<const CheckpointBlock*> block = source.next();
-    if (!block.is_ok()) return block.status();
-    if (block.value() == nullptr) return table.end_load();
-    SMALL_DB_RETURN_IF_ERROR(block.value()->for_each_record(
-        [&](const RecordView& record) { return table.load(record); }));
-    if (options.progress) {
-      options.progress(block.value()->header().offset + block.value()->bytes(), bytes_total);
-    }
+    const Result<const HashedBlock*> next = source.next();
+    if (!next.is_ok()) return next.status();
+    if (next.value() == nullptr) return table.end_load();
+    const CheckpointBlock& block = next.value()->block;
+    SMALL_DB_RETURN_IF_ERROR(block.for_each_record(
+        [&](const RecordView& record) { return table.load_unhashed(record); }));
+    table.add_content(next.value()->content.value());
+    if (options.progress) options.progress(block.header().offset + block.bytes(), bytes_total);
   }
 }
 
@@ -30,6 +36,11 @@ Result<CheckpointState> load_checkpoint(Directory& directory, uint64_t generatio
       CheckpointReader::open(directory, generation, damage_offset);
   if (!reader.is_ok()) return reader.status();
   const CheckpointState state = {reader.value()->header(), reader.value()->footer()};
+  const CheckpointFooter& footer = state.footer;
+  std::optional<PagesAhead> pages;
+  if (options.read_ahead) {
+    pages.emplace(table.memory_of_next(footer.data_bytes + footer.entries * kRecordMemoryBytesMin));
+  }
   const std::unique_ptr<BlockSource> source =
       make_block_source(*reader.value(), options.read_ahead);
   const Status status = load_blocks(*source, options, state.footer.file_bytes, table);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 
 #include "engine/base/kill_point.h"
@@ -41,14 +42,43 @@ class TableSink : public RecoverySink {
   uint64_t skip_to_ = 0;
 };
 
+// How much of the files of a state is read: its checkpoint first, then its logs.
+struct LoadingProgress {
+  std::atomic<uint32_t>& permille;
+  uint64_t checkpoint_bytes = 0;
+
+  void show(uint64_t done, uint64_t total) const {
+    permille.store(static_cast<uint32_t>(done * 1000 / std::max<uint64_t>(total, 1)),
+                   std::memory_order_relaxed);
+  }
+};
+
+// Of the logs from that generation on, as far as they can be opened: whether they are all there is
+// for recovery to say.
+uint64_t bytes_of_logs(Directory& directory, uint64_t generation) {
+  uint64_t bytes = 0;
+  for (;; ++generation) {
+    const auto log = directory.open(log_file_name(generation), OpenMode::kRead);
+    const Result<uint64_t> size = log.is_ok() ? log.value()->size() : log.status();
+    if (!size.is_ok()) return bytes;
+    bytes += size.value();
+  }
+}
+
 // Loads a checkpoint for recovery, straight into the table.
 class TableCheckpoints : public CheckpointLoader {
  public:
-  TableCheckpoints(Table& table, bool read_ahead) : table_(table), read_ahead_(read_ahead) {}
+  TableCheckpoints(Table& table, bool read_ahead, LoadingProgress& progress)
+      : table_(table), read_ahead_(read_ahead), progress_(progress) {}
 
   Result<LoadedCheckpoint> load(Directory& directory, uint64_t generation, RecoverySink&) override {
     CheckpointLoadOptions options;
     options.read_ahead = read_ahead_;
+    const uint64_t log_bytes = bytes_of_logs(directory, generation);
+    options.progress = [&](uint64_t done, uint64_t total) {
+      progress_.checkpoint_bytes = total;
+      progress_.show(done, total + log_bytes);
+    };
     uint64_t damage_offset = 0;
     const Result<CheckpointState> state =
         load_checkpoint(directory, generation, table_, options, &damage_offset);
@@ -63,6 +93,7 @@ class TableCheckpoints : public CheckpointLoader {
  private:
   Table& table_;
   const bool read_ahead_;
+  LoadingProgress& progress_;
 };
 
 std::string seconds(uint64_t us) {
@@ -143,14 +174,14 @@ Status Store::load() {
   table_.clear();
   table_.begin_batch(1);
   TableSink sink(table_);
-  TableCheckpoints checkpoints(table_, options_.checkpoint_read_ahead);
+  LoadingProgress loading{header.progress_permille};
+  TableCheckpoints checkpoints(table_, options_.checkpoint_read_ahead, loading);
   RecoveryOptions options;
   options.checkpoints = &checkpoints;
   options.now_ms = environment_.clock.wall_ms();
   options.progress = [&](const RecoveryProgress& progress) {
-    const uint64_t total = std::max<uint64_t>(progress.bytes_total, 1);
-    header.progress_permille.store(static_cast<uint32_t>(progress.bytes_done * 1000 / total),
-                                   std::memory_order_relaxed);
+    loading.show(loading.checkpoint_bytes + progress.bytes_done,
+                 loading.checkpoint_bytes + progress.bytes_total);
   };
   Recovered recovered;
   Refusal refusal;

@@ -1,7 +1,5 @@
 #include "engine/store/storage_worker.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include <utility>
 
 #include "engine/base/kill_point.h"
+#include "engine/platform/blocked_signals.h"
 #include "engine/platform/posix_file_system.h"
 #include "engine/shm/doorbell.h"
 #include "engine/shm/slot.h"
@@ -41,22 +40,6 @@ StoreOptions with_read_ahead(StoreOptions options) {
   options.checkpoint_read_ahead = true;
   return options;
 }
-
-// Threads are made with all signals blocked: they are for the process's own thread.
-class BlockedSignals {
- public:
-  BlockedSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  BlockedSignals(const BlockedSignals&) = delete;
-  BlockedSignals& operator=(const BlockedSignals&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 }  // namespace
 

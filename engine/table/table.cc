@@ -150,6 +150,13 @@ void Table::begin_load() {
 }
 
 Status Table::load(const RecordView& record) {
+  SMALL_DB_RETURN_IF_ERROR(load_unhashed(record));
+  content_.add(ContentHash::of_record(record.key, record.expires_at_ms,
+                                      [&](const auto& visit) { visit(record.value); }));
+  return Status::ok();
+}
+
+Status Table::load_unhashed(const RecordView& record) {
   SMALL_DB_ASSERT(loading_);
   const Result<BlockRef> ref = records_.make(record);
   if (!ref.is_ok()) return ref.status();
@@ -161,9 +168,13 @@ Status Table::load(const RecordView& record) {
   revision_max_ = std::max(revision_max_, record.revision);
   ++keys_;
   data_bytes_ += record.key.size() + record.value.size();
-  content_.add(ContentHash::of_record(record.key, record.expires_at_ms,
-                                      [&](const auto& visit) { visit(record.value); }));
   return Status::ok();
+}
+
+// The arena is one free run then, and gives out its beginning first.
+MutableBytes Table::memory_of_next(uint64_t bytes) const noexcept {
+  const MutableBytes arena = region_.arena();
+  return arena.first(std::min<uint64_t>(bytes, arena.size()));
 }
 
 Status Table::end_load() {

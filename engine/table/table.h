@@ -91,7 +91,15 @@ class Table {
   // the table is empty, every record is a put.
   void begin_load();
   Status load(const RecordView& record);
+  // The same without its hash, for who has it computed elsewhere: the sum of all those hashes is
+  // given by add_content before end_load.
+  Status load_unhashed(const RecordView& record);
+  void add_content(const Hash128& sum) noexcept { content_.add(sum); }
   Status end_load();
+
+  // Where load will put so many bytes, for who wants to touch the pages before. REQUIRES: the table
+  // is empty.
+  MutableBytes memory_of_next(uint64_t bytes) const noexcept;
 
   // A key's record in the state that the batch has built so far. Valid until the next change.
   Result<StoredRecord> find(Bytes key) const;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "engine/shm/slot.h"
 #include "engine/store/store.h"
@@ -85,6 +86,29 @@ TEST_F(OwnerRules, AStateThatIsNotTrustedIsNeverTakenOver) {
     return line.rfind("loaded the store", 0) == 0;
   }));
   EXPECT_EQ(store_->revision(), 1u);
+}
+
+TEST_F(OwnerRules, LoadingShowsHowFarItIs) {
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_EQ(store_->put(*client_, "key" + std::to_string(i), std::string(20'000, 'v')).code,
+              Code::kOk);
+  }
+  store_->store().request_checkpoint();
+  store_->settle();
+  client_.reset();
+  disk_.kill_process();
+  region_.format();
+  std::vector<uint32_t> shown;
+  disk_.observe([&](SimCall, SimMoment) {
+    shown.push_back(region_.region().header().progress_permille.load());
+    return std::nullopt;
+  });
+  store_ = std::make_unique<SteppedStore>(disk_, region_.region(), options());
+  ASSERT_TRUE(store_->open().is_ok());
+  disk_.observe({});
+  EXPECT_TRUE(std::is_sorted(shown.begin(), shown.end()));
+  EXPECT_GE(std::set<uint32_t>(shown.begin(), shown.end()).size(), 4u) << shown.size();
+  EXPECT_EQ(region_.region().header().progress_permille.load(), 1000u);
 }
 
 TEST_F(OwnerRules, ASlotIsNotFreedWhileTheOpenBatchNamesIt) {
