@@ -48,6 +48,7 @@ struct StorageWorker::Threads : std::enable_shared_from_this<StorageWorker::Thre
   Life own_once();
   void set_serving(Store* store);
   void commit_until_stopped();
+  void let_others_submit();
   void dispatch();
   void sleep(Committer::Drained drained);
   void wait_for_sync();

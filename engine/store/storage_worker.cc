@@ -224,6 +224,7 @@ void StorageWorker::Threads::commit_until_stopped() {
       }
       if (store_->checkpointer().is_requested()) wake_checkpoints();
       if (store_->has_work()) {
+        let_others_submit();
         dispatch();
         continue;
       }
@@ -237,6 +238,14 @@ void StorageWorker::Threads::commit_until_stopped() {
     if (store_->has_work()) store_->finish(store_->seal());
   }
   store_->maintain();
+}
+
+// Whoever waits for this processor goes first, and that may be a worker in the middle of its turn:
+// a sync takes as long for a larger batch. Where nobody waits, nothing is lost.
+void StorageWorker::Threads::let_others_submit() {
+  if (store_->open_requests() <= kInlineRequestsMax) return;
+  std::this_thread::yield();
+  store_->drain();
 }
 
 void StorageWorker::Threads::dispatch() {
