@@ -13,11 +13,6 @@ namespace {
 
 constexpr uintptr_t kPageBytes = 4096;
 constexpr size_t kStepBytes = 4 * kMiB;  // some 2 ms: the destructor waits for one
-#ifdef MADV_POPULATE_WRITE
-constexpr int kPopulateWrite = MADV_POPULATE_WRITE;
-#else
-constexpr int kPopulateWrite = 23;  // of kernels that are newer than these headers
-#endif
 
 }  // namespace
 
@@ -37,7 +32,7 @@ void PagesAhead::run() noexcept {
   for (uintptr_t at = begin / kPageBytes * kPageBytes; at < end; at += kStepBytes) {
     if (stopping_.load(std::memory_order_relaxed)) return;
     void* pages = reinterpret_cast<void*>(at);  // NOLINT(performance-no-int-to-ptr)
-    if (madvise(pages, std::min<size_t>(kStepBytes, end - at), kPopulateWrite) != 0) return;
+    if (madvise(pages, std::min<size_t>(kStepBytes, end - at), kMadvPopulateWrite) != 0) return;
   }
 }
 

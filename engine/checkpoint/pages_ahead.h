@@ -10,6 +10,8 @@
 
 namespace small_db {
 
+inline constexpr int kMadvPopulateWrite = 23;  // <sys/mman.h> may be older than the kernel
+
 class PagesAhead {
  public:
   // Nothing in `memory` is changed; it must stay mapped until this object ends, which ends the

@@ -13,12 +13,18 @@ namespace {
 
 constexpr uintmax_t kPreparedAhead = 16 << 20;
 
+class FullDisk : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!disk_.is_mounted()) GTEST_SKIP() << "only root can mount a small disk";
+  }
+  SmallDisk disk_;
+};
+
 std::string key_of(int number) { return "/v1/kv/key" + std::to_string(number); }
 
-TEST(FullDisk, RefusesPutsLosesNothingAndResumesByItself) {
-  SmallDisk disk;
-  if (!disk.is_mounted()) GTEST_SKIP() << "only root can mount a small disk";
-  NginxServer server({.memory = "128m", .data_directory = disk.path() + "/store"});
+TEST_F(FullDisk, RefusesPutsLosesNothingAndResumesByItself) {
+  NginxServer server({.memory = "128m", .data_directory = disk_.path() + "/store"});
   server.start();
   HttpClient client(server.port());
   const std::string value(100'000, 'v');
@@ -42,7 +48,7 @@ TEST(FullDisk, RefusesPutsLosesNothingAndResumesByItself) {
   EXPECT_TRUE(value_in(client.get(key_of(0))) == value);
   EXPECT_NE(server.error_log().find("disk is full"), std::string::npos);
 
-  ASSERT_TRUE(disk.grow());
+  ASSERT_TRUE(disk_.grow());
   EXPECT_TRUE(
       poll_until([&] { return client.put("/v1/kv/again", base64_envelope(value)).status == 200; }));
   expect_ok(client.get("/v1/health"));
@@ -57,14 +63,12 @@ TEST(FullDisk, RefusesPutsLosesNothingAndResumesByItself) {
 }
 
 // Each log is prepared 16 MiB ahead: two of those have no room on this disk.
-TEST(FullDisk, SealedLogKeepsNoSpaceThatTheNextOneNeeds) {
-  SmallDisk disk;
-  if (!disk.is_mounted()) GTEST_SKIP() << "only root can mount a small disk";
-  NginxServer server({.memory = "128m", .data_directory = disk.path() + "/store"});
+TEST_F(FullDisk, SealedLogKeepsNoSpaceThatTheNextOneNeeds) {
+  NginxServer server({.memory = "128m", .data_directory = disk_.path() + "/store"});
   server.start();
   HttpClient client(server.port());
   for (int generation = 0; generation < 4; generation++) {
-    const std::string log = disk.path() + "/store/logfile." + std::to_string(generation);
+    const std::string log = disk_.path() + "/store/logfile." + std::to_string(generation);
     ASSERT_TRUE(poll_until([&] {
       std::error_code missing;
       return std::filesystem::file_size(log, missing) > kPreparedAhead && !missing;
