@@ -15,7 +15,7 @@ namespace small_db {
 
 class CheckpointPace {
  public:
-  static constexpr uint64_t kRestPerWork = 4;
+  static constexpr uint64_t kRestPerWork = 6;
   static constexpr uint64_t kRestMaxUs = 100'000;
   static constexpr uint64_t kWaitedMaxUs = 5'000'000;
 
