@@ -29,6 +29,12 @@ lint_nginx_headers() {
   done < <(find ngx_module -name '*.h' ! -path '*/api/*')
 }
 
+# Each mistake that `./dev mutate` makes still has its place in the sources.
+lint_mutations() {
+  local mutation_dir=$root/build/mutation/lint
+  mutation_sources
+}
+
 # Configured for clang, so that its flags are ones that clang-tidy knows; nothing is built.
 lint_tidy() {
   cmake --preset clang -DSMALL_DB_PCH=OFF -B build/tidy >/dev/null
@@ -42,6 +48,7 @@ lint_checks() {
   check lint-house-rules lint_house_rules
   check lint-object-names lint_object_names
   check lint-nginx-headers lint_nginx_headers
+  check lint-mutations lint_mutations
   check lint-tidy lint_tidy
 }
 
