@@ -59,6 +59,8 @@ TEST_F(ReplicationThreads, AnEmptyBackupBecomesACopyAndFollows) {
   EXPECT_TRUE(eventually([&] { return b_.region().replication().behind_since_ms.load() == 0; }));
 }
 
+#ifdef SMALL_DB_KILL_POINTS
+
 // What threads of the test's nodes meet at marked points (engine/base/kill_point.h).
 struct Marks {
   static constexpr int kNever = -1;
@@ -108,6 +110,8 @@ TEST_F(MarkedReplication, MemoryIsDistrustedWhenABootstrapIsInForce) {
   start_both();
   EXPECT_EQ(Marks::distrust_when_installed.load(), 1);
 }
+
+#endif
 
 TEST_F(ReplicationThreads, ABackupThatHasNotSeenItsPrimaryServesNothing) {
   a_.set_reachable(false);
