@@ -61,7 +61,7 @@ mutation_sources() {
 mutation_build() {
   cmake -S "$mutation_dir/src" -B "$mutation_dir/build" -G Ninja
   cmake --build "$mutation_dir/build" -j "$jobs" \
-    --target engine_tests crash_tests crash_soak damage_tests
+    --target engine_tests crash_tests crash_soak damage_tests cluster_tests
 }
 
 mutation_matches() { grep -E -e "${1:-.}" "$mutation_dir/list" || die "no mutant matches"; }
@@ -89,6 +89,7 @@ mutation_run() {
     mutation_test "$number" "$near-$mutation_slow" ||
       SMALL_DB_DAMAGE_STRIDE=50 mutation_stage "$number" damage_tests ||
       mutation_test "$number" "$others-$mutation_slow:$near" ||
+      SMALL_DB_CLUSTER_SEEDS=300 mutation_stage "$number" cluster_tests ||
       mutation_stage "$number" crash_soak --seeds 1 --operations 1000 --variants 8 --jobs 1 ||
       mutation_stage "$number" crash_soak --faults --seeds 1 --operations 250 --jobs 1 ||
       mutation_stage "$number" crash_tests --gtest_filter='StoreLives.*' ||

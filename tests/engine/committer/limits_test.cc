@@ -42,6 +42,34 @@ TEST(CommitterLimits, TwoGiantValuesAreNotPutIntoOneFrame) {
   }
 }
 
+TEST(CommitterLimits, ASetThatErasesMoreThanAFrameHoldsIsRefusedWhole) {
+  constexpr size_t kKeysOfEach = (kFrameBodyBytesMax / 2 + kMiB) / kKeyBytesMax;
+  SimDisk disk(1);
+  TestRegion region(256 * kMiB);
+  StoreOptions options;
+  options.log_ahead_bytes = 96 * kMiB;
+  options.log_prepare_step_bytes = 16 * kMiB;
+  SteppedStore store(disk, region.region(), options);
+  ASSERT_TRUE(store.open().is_ok());
+  store.settle();
+  const std::unique_ptr<Client> client = attach_client(region.region());
+  for (const char* prefix : {"a", "b"}) {
+    for (size_t i = 0; i < kKeysOfEach; ++i) {
+      std::string key = prefix + std::to_string(i) + "/";
+      key.resize(kKeyBytesMax, 'k');
+      ASSERT_EQ(store.put(*client, key, "").code, Code::kOk);
+    }
+  }
+  WriteSetBuilder one;
+  one.erase_range(as_bytes("a"), as_bytes("b"));
+  WriteSetBuilder both = one;
+  both.erase_range(as_bytes("b"), as_bytes("c"));
+  EXPECT_EQ(store.write(*client, both).code, Code::kTooLarge);
+  EXPECT_EQ(region.region().header().keys.load(), 2 * kKeysOfEach);
+  EXPECT_EQ(store.write(*client, one).records, kKeysOfEach);
+  EXPECT_EQ(region.region().header().keys.load(), kKeysOfEach);
+}
+
 TEST(CommitterLimits, AMarkThatFindsNoRoomInTheLogIsNotWritten) {
   SimDisk disk(1);
   const std::unique_ptr<Directory> directory = disk.mount();

@@ -161,6 +161,21 @@ TEST_F(WriteSets, OneThatFindsNoMemoryLeavesNothing) {
   EXPECT_EQ(get("k0"), std::nullopt);
 }
 
+TEST_F(WriteSets, ReplacementThatFindsNoMemoryLeavesTheRange) {
+  put("k/old", "1");
+  const std::string value(20'000, 'v');
+  set_.replace_range(as_bytes("k/"), end_of_prefix(as_bytes("k/")));
+  for (int i = 100; i < 500; ++i) {
+    set_.put(as_bytes("k/" + std::to_string(i)), as_bytes(value), 0);
+  }
+  const uint64_t before = test().revision();
+  EXPECT_EQ(write(set_).code, Code::kNoMemory);
+  EXPECT_EQ(test().revision(), before);
+  EXPECT_EQ(keys(), 1u);
+  EXPECT_EQ(get("k/old"), "1");
+  EXPECT_EQ(get("k/100"), std::nullopt);
+}
+
 TEST_F(WriteSets, LongOneTravelsInChunks) {
   for (int i = 0; i < 5000; ++i) {
     set_.put(as_bytes("key" + std::to_string(i)), as_bytes("value" + std::to_string(i)), 0);
@@ -239,22 +254,25 @@ TEST_F(WriteSets, ReplacementLeavesWhatIsAlike) {
   const uint64_t kept = put("p/same", "v");
   put("p/changed", "old");
   put("p/gone", "v");
+  put("p/longer", "v");
   put("p/time", "v");
   put("q", "v");
   set_.replace_range(as_bytes("p/"), end_of_prefix(as_bytes("p/")));
   set_.put(as_bytes("p/changed"), as_bytes("new"), 0);
   set_.put(as_bytes("p/fresh"), as_bytes("v"), 0);
+  set_.put(as_bytes("p/longer"), as_bytes("v and more"), 0);
   set_.put(as_bytes("p/same"), as_bytes("v"), 0);
   set_.put(as_bytes("p/time"), as_bytes("v"), now_ms() + 9000);
   const WriteOutcome outcome = write(set_);
   EXPECT_EQ(outcome.code, Code::kOk);
-  EXPECT_EQ(outcome.records, 4u);
+  EXPECT_EQ(outcome.records, 5u);
   EXPECT_EQ(get("p/changed"), "new");
+  EXPECT_EQ(get("p/longer"), "v and more");
   EXPECT_EQ(get("p/gone"), std::nullopt);
   EXPECT_EQ(get("p/fresh"), "v");
   EXPECT_EQ(get("q"), "v");
   EXPECT_EQ(client_->snapshot().value().find(as_bytes("p/same")).value().revision, kept);
-  EXPECT_EQ(keys(), 5u);
+  EXPECT_EQ(keys(), 6u);
   EXPECT_EQ(write(set_).records, 0u);
 }
 

@@ -336,6 +336,8 @@ TEST_F(ReplicationThreads, WritesAreRefusedWhileTooFewBackupsAnswer) {
   a_.set_reachable(true);
   EXPECT_EQ(a_.await(waiting).code, Code::kOk);
   ASSERT_TRUE(eventually([&] { return a_.put("other", "value").code == Code::kOk; }));
+  EXPECT_NE(a_.log().find("writes are refused until enough do"), std::string::npos);
+  EXPECT_NE(a_.log().find("enough backups acknowledge writes again"), std::string::npos);
 }
 
 TEST_F(ReplicationThreads, ADegradedPrimaryGoesOnAlone) {
@@ -345,6 +347,7 @@ TEST_F(ReplicationThreads, ADegradedPrimaryGoesOnAlone) {
   a_.start();
   EXPECT_EQ(a_.put("key", "alone").code, Code::kOk);
   EXPECT_EQ(ack_state(a_), AckState::kDegraded);
+  EXPECT_NE(a_.log().find("writes are acknowledged without them"), std::string::npos);
   ASSERT_EQ(a_.checkpoint().code, Code::kOk);
   b_.start();
   ASSERT_TRUE(eventually([&] {
