@@ -206,6 +206,7 @@ TEST_F(ReplicationThreads, APromotedBackupTakesWritesAndFencesTheOldPrimary) {
   EXPECT_EQ(b_.put("after", "promotion").code, Code::kOk);
   EXPECT_TRUE(has_role(a_, Role::kFenced));
   EXPECT_EQ(a_.put("key", "value").code, Code::kNotPrimary);
+  EXPECT_EQ(a_.promote().code, Code::kNotPrimary);
   EXPECT_EQ(b_.promote().revision, 2u);  // once more changes nothing
   b_.restart();
   EXPECT_EQ(b_.role(), Role::kPrimary);
