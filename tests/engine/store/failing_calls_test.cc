@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/replication/history.h"
 #include "engine/shm/slot.h"
 #include "engine/store/store.h"
 #include "engine/wal/format.h"
@@ -179,6 +180,34 @@ TEST(FirstStart, FailsWhenAnyStepOfItDoes) {
     EXPECT_FALSE(opened) << "call " << call << ", " << call_name(disk.calls()[call]);
   }
   EXPECT_GT(failed, 15u);
+}
+
+// Of one that has followed and is to follow nobody any more.
+TEST_F(StoreFailingCalls, APromotionThatCannotBeWrittenDownIsNone) {
+  disk_.kill_process();
+  {
+    const std::unique_ptr<Directory> directory = disk_.mount();
+    Result<NodeHistory> history = read_history(*directory);
+    ASSERT_TRUE(history.is_ok());
+    history.value().follows = true;
+    ASSERT_TRUE(write_history(*directory, history.value()).is_ok());
+  }
+  ASSERT_TRUE(new_owner().is_ok());
+  const auto promote = [&] {
+    EXPECT_TRUE(client_->promote(++cookie_).is_ok());
+    store_->settle();
+    WriteOutcome outcome;
+    EXPECT_TRUE(client_->poll(&outcome));
+    return outcome.code;
+  };
+  ASSERT_EQ(store_->store().role(), Role::kFenced);
+  disk_.fail_next(SimCall::kRename, SimFault::kIoError);
+  EXPECT_EQ(promote(), Code::kIoError);
+  EXPECT_EQ(store_->store().role(), Role::kFenced);
+  EXPECT_EQ(store_->put(*client_, "key", "value").code, Code::kNotPrimary);
+  EXPECT_EQ(promote(), Code::kOk);
+  EXPECT_EQ(store_->store().role(), Role::kPrimary);
+  EXPECT_EQ(store_->put(*client_, "key", "value").code, Code::kOk);
 }
 
 }  // namespace
