@@ -42,7 +42,7 @@ TEST(CommitterLimits, TwoGiantValuesAreNotPutIntoOneFrame) {
   }
 }
 
-TEST(CommitterLimits, ASetThatErasesMoreThanAFrameHoldsIsRefusedWhole) {
+TEST(CommitterLimits, ASetThatComesToMoreThanAFrameHoldsIsRefusedWhole) {
   constexpr size_t kKeysOfEach = (kFrameBodyBytesMax / 2 + kMiB) / kKeyBytesMax;
   SimDisk disk(1);
   TestRegion region(256 * kMiB);
@@ -65,6 +65,10 @@ TEST(CommitterLimits, ASetThatErasesMoreThanAFrameHoldsIsRefusedWhole) {
   WriteSetBuilder both = one;
   both.erase_range(as_bytes("b"), as_bytes("c"));
   EXPECT_EQ(store.write(*client, both).code, Code::kTooLarge);
+  const std::string value(kFrameBodyBytesMax / 2, 'v');
+  WriteSetBuilder and_more = one;
+  and_more.put(as_bytes("c"), as_bytes(value), 0);
+  EXPECT_EQ(store.write(*client, and_more).code, Code::kTooLarge);
   EXPECT_EQ(region.region().header().keys.load(), 2 * kKeysOfEach);
   EXPECT_EQ(store.write(*client, one).records, kKeysOfEach);
   EXPECT_EQ(region.region().header().keys.load(), kKeysOfEach);

@@ -294,6 +294,28 @@ TEST_F(WriteSets, ReplacementOutOfOrderOrRangeIsRefused) {
 }
 
 // The owner dies when the log holds the sets and their client has no answer yet.
+TEST_F(WriteSets, OneThatEndsTooEarlyIsRefusedWhole) {
+  put("g", "1");
+  put("p/old", "1");
+  set_.guard(GuardKind::kPresent, as_bytes("g"));
+  set_.put(as_bytes("first"), as_bytes("1"), 0);
+  set_.replace_range(as_bytes("p/"), end_of_prefix(as_bytes("p/")));
+  set_.put(as_bytes("p/new"), as_bytes("1"), 0);
+  const uint64_t before = test().revision();
+  const Bytes whole = set_.bytes();
+  for (size_t bytes = kWriteSetHeaderBytes; bytes < whole.size(); ++bytes) {
+    ASSERT_TRUE(client_->write(bytes, whole.first(bytes)).is_ok());
+    test().settle();
+    WriteOutcome outcome;
+    ASSERT_TRUE(client_->poll(&outcome));
+    EXPECT_EQ(outcome.code, Code::kInvalidArgument) << bytes;
+  }
+  EXPECT_EQ(test().revision(), before);
+  EXPECT_EQ(keys(), 2u);
+  EXPECT_EQ(write(set_).code, Code::kOk);
+  EXPECT_EQ(get("p/old"), std::nullopt);
+}
+
 TEST_F(WriteSets, NextOwnerGivesTheAnswerOfTheLog) {
   put("n", "41");
   set_.add(as_bytes("n"), 1, 0, 0);

@@ -62,7 +62,7 @@ class StoreFailingCalls : public ::testing::Test {
 };
 
 TEST_F(StoreFailingCalls, ACheckpointThatFailsAnywhereIsToldOrIsInForce) {
-  const std::string value(30'000, 'v');
+  const std::string value(300'000, 'v');  // more than a block of a checkpoint
   ASSERT_EQ(store_->put(*client_, "key", value).code, Code::kOk);
   const SimDisk before = disk_;
   uint64_t failed = 0;
