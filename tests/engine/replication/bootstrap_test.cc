@@ -90,6 +90,28 @@ TEST_F(BootstrapTest, ACrashAnywhereLeavesTheOldStateOrTheNewOne) {
   EXPECT_TRUE(seen_new);
 }
 
+TEST_F(BootstrapTest, ACallThatFailsLeavesTheOldStateOrTheNewOne) {
+  int failed = 0;
+  for (uint64_t call = 0;; ++call) {
+    SimDisk disk = disk_;
+    const uint64_t fails = disk.operations() + call;
+    disk.fail_at(fails, SimFault::kIoError);
+    std::string saved_as;
+    const Status status = install_bootstrap(*disk.mount(), bootstrap_, 1, &saved_as);
+    if (disk.operations() <= fails) break;
+    if (!status.is_ok()) ++failed;
+    disk.kill_process();
+    const std::optional<uint64_t> revision = open_revision(disk);
+    ASSERT_TRUE(revision) << "call " << call;
+    ASSERT_TRUE(*revision == kNewWrites - 1 || (*revision == kOldWrites && !status.is_ok()))
+        << "call " << call << ": " << *revision;
+    const Result<NodeHistory> history = read_history(*disk.mount());
+    ASSERT_TRUE(history.is_ok()) << history.status().text();
+    ASSERT_EQ(history.value() == bootstrap_.history, *revision != kOldWrites) << "call " << call;
+  }
+  EXPECT_GT(failed, 10);
+}
+
 // The last write is in logfile.1, those before it in logfile.0.
 TEST_F(BootstrapTest, SavesTheLogsThatMayHoldWhatDiverged) {
   bootstrap_.diverged = true;

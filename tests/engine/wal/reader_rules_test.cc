@@ -198,6 +198,14 @@ TEST_F(ReaderRules, ATailThatBecameShorterIsNotSaved) {
       save_and_clear_tail(*log_.directory, *file.value(), 0, kLogHeaderBytes, scan).is_ok());
 }
 
+TEST_F(ReaderRules, ALogWhoseLengthCantBeAskedForIsNotReadOn) {
+  const Result<std::unique_ptr<LogReader>> log = reader();
+  ASSERT_TRUE(log.is_ok());
+  log_.disk.fail_next(SimCall::kSize, SimFault::kIoError);
+  EXPECT_EQ(log.value()->refresh(kMiB).code(), Code::kIoError);
+  EXPECT_TRUE(log.value()->refresh(kMiB).is_ok());
+}
+
 TEST_F(ReaderRules, NothingIsWrittenWhenPreparedSpaceHasFailed) {
   log_.disk.fail_next(SimCall::kSyncData, SimFault::kIoError);
   EXPECT_FALSE(log_.log->space().prepare_step(2 * kLogHeaderBytes).is_ok());
