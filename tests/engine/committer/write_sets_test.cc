@@ -207,6 +207,10 @@ TEST_F(WriteSets, CountersCount) {
   set_.add(as_bytes("n"), INT64_MAX, 0, 0);
   EXPECT_EQ(write(set_).code, Code::kOutOfRange);
   EXPECT_EQ(get("n"), "99");
+  put("digits", std::string(4096, '1'));
+  set_.clear();
+  set_.add(as_bytes("digits"), 1, 0, 0);
+  EXPECT_EQ(write(set_).code, Code::kNotANumber);
 }
 
 // More than a batch takes: what finds it full is done once, in the next one.
