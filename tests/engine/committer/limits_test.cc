@@ -8,20 +8,32 @@
 namespace small_db {
 namespace {
 
-TEST(CommitterLimits, TwoGiantValuesAreNotPutIntoOneFrame) {
+// A store with room for the longest frame, in memory and ahead in the log.
+class LongFrames : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(store_.open().is_ok());
+    store_.settle();
+  }
+
+  static StoreOptions options() {
+    StoreOptions options;
+    options.log_ahead_bytes = 96 * kMiB;
+    options.log_prepare_step_bytes = 16 * kMiB;
+    return options;
+  }
+
+  SimDisk disk_{1};
+  TestRegion region_{256 * kMiB};
+  SteppedStore store_{disk_, region_.region(), options()};
+};
+
+TEST_F(LongFrames, TwoGiantValuesAreNotPutIntoOne) {
   constexpr size_t kValueBytes = kFrameBodyBytesMax / 2 + kMiB;
-  SimDisk disk(1);
-  TestRegion region(256 * kMiB);
-  StoreOptions options;
-  options.log_ahead_bytes = 96 * kMiB;
-  options.log_prepare_step_bytes = 16 * kMiB;
-  SteppedStore store(disk, region.region(), options);
-  ASSERT_TRUE(store.open().is_ok());
-  store.settle();
   const std::string value(kValueBytes, 'v');
   std::vector<std::unique_ptr<Client>> clients;
   for (const char* key : {"one", "other"}) {
-    clients.push_back(attach_client(region.region()));
+    clients.push_back(attach_client(region_.region()));
     ASSERT_TRUE(clients.back()->put(1, as_bytes(key), as_bytes(value), 0).is_ok());
   }
   WriteOutcome outcome;
@@ -29,49 +41,41 @@ TEST(CommitterLimits, TwoGiantValuesAreNotPutIntoOneFrame) {
   for (int round = 0; drained != Committer::Drained::kFull; ++round) {
     ASSERT_LT(round, 10'000);
     for (const std::unique_ptr<Client>& client : clients) ASSERT_FALSE(client->poll(&outcome));
-    drained = store.store().drain();
-    while (store.store().wants_preparation()) (void)store.store().prepare();
+    drained = store_.store().drain();
+    while (store_.store().wants_preparation()) (void)store_.store().prepare();
     // Gives the rings back.
-    if (store.store().open_requests() == 0) store.store().finish(store.store().seal());
+    if (store_.store().open_requests() == 0) store_.store().finish(store_.store().seal());
   }
-  EXPECT_EQ(store.store().open_requests(), 1u);
-  store.settle();
+  EXPECT_EQ(store_.store().open_requests(), 1u);
+  store_.settle();
   for (const std::unique_ptr<Client>& client : clients) {
     ASSERT_TRUE(client->poll(&outcome));
     EXPECT_EQ(outcome.code, Code::kOk);
   }
 }
 
-TEST(CommitterLimits, ASetThatComesToMoreThanAFrameHoldsIsRefusedWhole) {
+TEST_F(LongFrames, ASetThatComesToMoreThanOneHoldsIsRefusedWhole) {
   constexpr size_t kKeysOfEach = (kFrameBodyBytesMax / 2 + kMiB) / kKeyBytesMax;
-  SimDisk disk(1);
-  TestRegion region(256 * kMiB);
-  StoreOptions options;
-  options.log_ahead_bytes = 96 * kMiB;
-  options.log_prepare_step_bytes = 16 * kMiB;
-  SteppedStore store(disk, region.region(), options);
-  ASSERT_TRUE(store.open().is_ok());
-  store.settle();
-  const std::unique_ptr<Client> client = attach_client(region.region());
+  const std::unique_ptr<Client> client = attach_client(region_.region());
   for (const char* prefix : {"a", "b"}) {
     for (size_t i = 0; i < kKeysOfEach; ++i) {
       std::string key = prefix + std::to_string(i) + "/";
       key.resize(kKeyBytesMax, 'k');
-      ASSERT_EQ(store.put(*client, key, "").code, Code::kOk);
+      ASSERT_EQ(store_.put(*client, key, "").code, Code::kOk);
     }
   }
   WriteSetBuilder one;
   one.erase_range(as_bytes("a"), as_bytes("b"));
   WriteSetBuilder both = one;
   both.erase_range(as_bytes("b"), as_bytes("c"));
-  EXPECT_EQ(store.write(*client, both).code, Code::kTooLarge);
+  EXPECT_EQ(store_.write(*client, both).code, Code::kTooLarge);
   const std::string value(kFrameBodyBytesMax / 2, 'v');
   WriteSetBuilder and_more = one;
   and_more.put(as_bytes("c"), as_bytes(value), 0);
-  EXPECT_EQ(store.write(*client, and_more).code, Code::kTooLarge);
-  EXPECT_EQ(region.region().header().keys.load(), 2 * kKeysOfEach);
-  EXPECT_EQ(store.write(*client, one).records, kKeysOfEach);
-  EXPECT_EQ(region.region().header().keys.load(), kKeysOfEach);
+  EXPECT_EQ(store_.write(*client, and_more).code, Code::kTooLarge);
+  EXPECT_EQ(region_.region().header().keys.load(), 2 * kKeysOfEach);
+  EXPECT_EQ(store_.write(*client, one).records, kKeysOfEach);
+  EXPECT_EQ(region_.region().header().keys.load(), kKeysOfEach);
 }
 
 TEST(CommitterLimits, AMarkThatFindsNoRoomInTheLogIsNotWritten) {
