@@ -94,6 +94,7 @@ mutation_run() {
       mutation_stage "$number" crash_soak --faults --seeds 1 --operations 250 --jobs 1 ||
       mutation_stage "$number" crash_tests --gtest_filter='StoreLives.*' ||
       SMALL_DB_DAMAGE_STRIDE=4 mutation_stage "$number" damage_tests ||
+      mutation_test "$number" 'ReplicationThreads.*' ||
       printf 'survived\n'
   } >"$mutation_dir/results/$number"
 }
