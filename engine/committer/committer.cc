@@ -6,6 +6,7 @@
 
 #include "engine/base/kill_point.h"
 #include "engine/shm/completion_ring.h"
+#include "engine/shm/slot.h"
 
 namespace small_db {
 
@@ -154,7 +155,9 @@ Status Committer::sync() {
   return Status::ok();
 }
 
+// Who sends the log to followers reads each frame at once, from the page cache; else nobody does.
 Status Committer::append(Batch& batch) {
+  log_->bypass_cache(!log_is_watched(region_));
   return log_->write(batch.frame, durable_revision_, batch.epoch, clock_.wall_ms());
 }
 

@@ -15,8 +15,8 @@
 
 namespace small_db {
 
-// An open file. Not copyable; closes itself. One thread at a time per call, except that write_at
-// and sync_data of disjoint ranges may run concurrently.
+// An open file. Not copyable; closes itself. One thread at a time, except that write_at and
+// sync_data of disjoint ranges may run concurrently.
 class File {
  public:
   virtual ~File() = default;
@@ -27,6 +27,11 @@ class File {
 
   // Writes all of `bytes` at `offset`. On an error any part of the range may have been written.
   virtual Status write_at(uint64_t offset, Bytes bytes) = 0;
+
+  // Whether write_at goes around the page cache: for bytes that nobody will read soon. A hint: what
+  // is not whole sectors goes through the cache, as all does where there is no other way; whoever
+  // reads finds the same. Called by the thread that writes.
+  virtual void bypass_cache(bool bypasses) noexcept = 0;
 
   // Makes the file's bytes and size durable (fdatasync). After an error the unsynced bytes are lost
   // to the kernel's page cache bookkeeping: never try the same file again.

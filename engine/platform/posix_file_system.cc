@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "engine/platform/direct_writes.h"
+
 namespace small_db {
 
 namespace {
@@ -72,18 +74,22 @@ class PosixFile : public File {
   }
 
   Status write_at(uint64_t offset, Bytes bytes) override {
+    const int descriptor = descriptor_.number();
     size_t done = 0;
     while (done < bytes.size()) {
+      const Bytes piece = direct_.next(descriptor, offset + done, bytes.subspan(done));
       const ssize_t put = uninterrupted([&] {
-        return ::pwrite(descriptor_.number(), bytes.data() + done, bytes.size() - done,
-                        static_cast<off_t>(offset + done));
+        return ::pwrite(descriptor, piece.data(), piece.size(), static_cast<off_t>(offset + done));
       });
+      if (put == -1 && errno == EINVAL && direct_.give_up(descriptor)) continue;
       if (put == -1) return failure("file: write", errno);
       if (put == 0) return failure("file: write", EIO);
       done += static_cast<size_t>(put);
     }
     return Status::ok();
   }
+
+  void bypass_cache(bool bypasses) noexcept override { direct_.want(bypasses); }
 
   // Not repeated after EINTR: what the interrupted call had synced is unknown.
   Status sync_data() override {
@@ -137,6 +143,7 @@ class PosixFile : public File {
   }
 
   FileDescriptor descriptor_;
+  DirectWrites direct_;
 };
 
 // The kernel lets go of the lock when the last copy of the descriptor is closed.

@@ -58,6 +58,15 @@ uint32_t slots_touched(Region region) noexcept {
   return std::min(region.header().slots_touched.load(), region.slot_count());
 }
 
+bool log_is_watched(Region region) noexcept {
+  const uint32_t slots = slots_touched(region);
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    // Relaxed: what is written by the one way is read by the other, too.
+    if (region.slot(slot).watches_log.load(std::memory_order_relaxed) != 0) return true;
+  }
+  return false;
+}
+
 void touch_slot(Region region, uint32_t index) noexcept {
   std::atomic<uint32_t>& touched = region.header().slots_touched;
   uint32_t now = touched.load();

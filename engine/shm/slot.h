@@ -81,6 +81,9 @@ SlotHolder slot_holder(Region region, uint32_t index) noexcept;
 // Slots with an index below may have been claimed, those above never were. Any process.
 uint32_t slots_touched(Region region) noexcept;
 
+// Some process sends the log to followers (Client::watch_log). Any process.
+bool log_is_watched(Region region) noexcept;
+
 // Makes slots_touched() tell of the slot. Sequentially consistent: whoever then stores what the
 // owner looks for in slots, and finds no trace of the owner's look, will be seen by its next one.
 void touch_slot(Region region, uint32_t index) noexcept;

@@ -111,6 +111,7 @@ Store::Prepared Store::prepare() {
   // The log before is in no use any more: its space first, the disk may have no other.
   if (prepared_log_ != nullptr && prepared_log_ != log) prepared_log_->release_unused();
   prepared_log_ = log;
+  log->space().bypass_cache(!log_is_watched(region_));  // as the frames that will stand there
   const Result<bool> more = log->space().prepare_step(wanted);
   if (more.is_ok()) {
     set_disk_has_space();

@@ -8,6 +8,10 @@ namespace {
 
 constexpr uint64_t kBlockBytes = 4096;  // of a file system, as most have it
 
+// Never written; as a constant it would take as much of the program's file. No longer, because some
+// kernels let a commit wait until such a write is done.
+alignas(kBlockBytes) std::array<std::byte, 256 * kKiB> zeros;
+
 }  // namespace
 
 LogSpace::LogSpace(std::unique_ptr<File> file, uint64_t prepared_end, uint64_t step_bytes)
@@ -58,10 +62,9 @@ void LogSpace::release_from(uint64_t end) noexcept {
 }
 
 Status write_zeros(File& file, uint64_t begin, uint64_t end) {
-  static constexpr std::array<std::byte, 64 * kKiB> kZeros{};
   while (begin < end) {
-    const size_t bytes = std::min<uint64_t>(kZeros.size(), end - begin);
-    SMALL_DB_RETURN_IF_ERROR(file.write_at(begin, Bytes(kZeros.data(), bytes)));
+    const size_t bytes = std::min<uint64_t>(zeros.size(), end - begin);
+    SMALL_DB_RETURN_IF_ERROR(file.write_at(begin, Bytes(zeros.data(), bytes)));
     begin += bytes;
   }
   return Status::ok();

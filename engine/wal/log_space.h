@@ -34,6 +34,9 @@ class LogSpace {
   // Runs in: one helper thread.
   Result<bool> prepare_step(uint64_t wanted_end);
 
+  // As File::bypass_cache, of the zeros. Runs in: the helper.
+  void bypass_cache(bool bypasses) noexcept { file_->bypass_cache(bypasses); }
+
   // Gives back what is prepared behind `end`, where nothing will be written any more. The file
   // keeps its length, which its frames name. Runs in: the helper.
   void release_from(uint64_t end) noexcept;

@@ -37,6 +37,7 @@ Result<LogEnd> create_log(Directory& directory, const NewLog& log, const LogOpti
   Result<std::unique_ptr<File>> file = directory.open(temporary, OpenMode::kCreate);
   if (!file.is_ok()) return file.status();
   File& out = *file.value();
+  out.bypass_cache(true);
   SMALL_DB_RETURN_IF_ERROR(out.allocate(0, end.header.prepared_end));
   SMALL_DB_RETURN_IF_ERROR(out.write_at(0, bytes));
   SMALL_DB_RETURN_IF_ERROR(write_zeros(out, kLogHeaderBytes, end.header.prepared_end));
@@ -96,6 +97,8 @@ LogWriter::LogWriter(std::unique_ptr<File> file, std::unique_ptr<File> space_fil
       reserved_end_(end.position.end_offset) {
   SMALL_DB_ASSERT(end.position.end_offset % kSectorBytes == 0);
   SMALL_DB_ASSERT(end.position.end_offset <= end.prepared_end);
+  bypass_cache(true);
+  space_.bypass_cache(true);
 }
 
 Status LogWriter::write_start(const LogEnd& end, uint64_t epoch, uint64_t now_ms) {

@@ -81,6 +81,9 @@ class LogWriter {
   // Commit thread. Where the next frame to be reserved will start: for LogSpace::prepare_step.
   uint64_t reserved_end() const noexcept { return reserved_end_; }
 
+  // Sync thread. As File::bypass_cache, of the frames. It is so when the log is opened.
+  void bypass_cache(bool bypasses) noexcept { file_->bypass_cache(bypasses); }
+
   // Sync thread. Stamps and chains the frame's header and writes the frame, in one write.
   // durable_revision: the last revision whose sync has succeeded.
   // Errors: sticky; the outcome of this frame is unknown.

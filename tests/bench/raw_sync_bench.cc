@@ -2,13 +2,18 @@
 // after the other, into space that was zero-filled and synced beforehand. Nothing durable with one
 // client can be faster, so durable writes are reported as a ratio to this.
 //
-//   raw_sync_bench --directory=PATH [--seconds=5] [--block-bytes=4096]
+//   raw_sync_bench --directory=PATH [--seconds=5] [--block-bytes=4096] [--direct=1]
+//
+// With --direct=1 it writes around the page cache (O_DIRECT).
 //
 // Prints lines of NAME TAB NUMBER: rate (syncs per second), bytes (per second).
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 
 #include "tests/bench/arguments.h"
 
@@ -17,6 +22,7 @@ namespace {
 
 constexpr size_t kFileBytesMin = 16 << 20;
 constexpr size_t kBlocksMin = 16;
+constexpr size_t kAlignment = 4096;  // of offsets, lengths and memory: enough for any disk
 
 // An unlinked file in the directory, so that nothing is left behind.
 int prepared_file(const std::string& directory, size_t bytes) {
@@ -35,14 +41,19 @@ int prepared_file(const std::string& directory, size_t bytes) {
 void run(const Arguments& arguments) {
   const auto seconds = static_cast<double>(arguments.number("seconds", 5));
   const size_t block_bytes = arguments.number("block-bytes", 4096);
+  if (block_bytes % kAlignment != 0) fail("--block-bytes: a multiple of 4096");
   const size_t blocks = std::max(kFileBytesMin / block_bytes, kBlocksMin);
   const int fd = prepared_file(arguments.text("directory", "."), blocks * block_bytes);
-  const std::vector<char> block(block_bytes, 'x');
+  const bool direct = !arguments.text("direct", "").empty();
+  if (direct && fcntl(fd, F_SETFL, O_RDWR | O_DIRECT) != 0) fail("no direct writes here");
+  const std::unique_ptr<char, decltype(&std::free)> block(
+      static_cast<char*>(std::aligned_alloc(kAlignment, block_bytes)), &std::free);
+  std::memset(block.get(), 'x', block_bytes);
   uint64_t syncs = 0;
   const Stopwatch watch;
   while (watch.seconds() < seconds) {
     const auto offset = static_cast<off_t>(syncs % blocks * block_bytes);
-    if (pwrite(fd, block.data(), block_bytes, offset) != static_cast<ssize_t>(block_bytes) ||
+    if (pwrite(fd, block.get(), block_bytes, offset) != static_cast<ssize_t>(block_bytes) ||
         fdatasync(fd) != 0) {
       fail("write or sync failed");
     }

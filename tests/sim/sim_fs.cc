@@ -117,6 +117,10 @@ SimDisk& SimDisk::operator=(const SimDisk& other) {
 std::unique_ptr<Directory> SimDisk::mount() { return make_sim_directory(state_); }
 
 uint64_t SimDisk::operations() const noexcept { return state_->calls.size(); }
+uint64_t SimDisk::bytes_through_cache() const noexcept { return state_->bytes_through_cache; }
+
+uint64_t SimDisk::bytes_past_cache() const noexcept { return state_->bytes_past_cache; }
+
 const std::vector<SimCall>& SimDisk::calls() const noexcept { return state_->calls; }
 bool SimDisk::powered_off() const noexcept { return state_->powered_off; }
 

@@ -87,6 +87,10 @@ class SimDisk {
   uint64_t operations() const noexcept;
   const std::vector<SimCall>& calls() const noexcept;
 
+  // Bytes written since construction, by File::bypass_cache.
+  uint64_t bytes_through_cache() const noexcept;
+  uint64_t bytes_past_cache() const noexcept;
+
   // Schedules, of call numbers as operations() counts them. At `crash_at` the power goes off: that
   // call and all later ones return kIoError and have no effect, except that a prefix of a write may
   // be among the unsynced bytes.

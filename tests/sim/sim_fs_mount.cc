@@ -51,6 +51,7 @@ class SimFile : public File {
     const Status status = status_of(verdict, "sim: write");
     if (verdict == SimVerdict::kIoError) return status;
     if (!status.is_ok()) bytes = bytes.first(state_->random.below(bytes.size() + 1));
+    (bypasses_ ? state_->bytes_past_cache : state_->bytes_through_cache) += bytes.size();
     if (state_->observer && bytes.size() > 1 && status.is_ok()) {
       const Bytes first = bytes.first(1 + state_->random.below(bytes.size() - 1));
       state_->writable(inode_).write(offset, first);
@@ -61,6 +62,8 @@ class SimFile : public File {
     state_->writable(inode_).write(offset, bytes);
     return status;
   }
+
+  void bypass_cache(bool bypasses) noexcept override { bypasses_ = bypasses; }
 
   // Whatever is not synced may be on the disk or not, with or without this.
   void start_writeback(uint64_t, uint64_t) noexcept override {}
@@ -114,6 +117,7 @@ class SimFile : public File {
   const uint64_t epoch_;
   const uint32_t inode_;
   const bool writable_;
+  bool bypasses_ = false;
 };
 
 class SimLock : public DirectoryLock {

@@ -66,6 +66,8 @@ struct SimDiskState {
   std::vector<SimCallFault> call_faults;
   uint64_t fail_from = UINT64_MAX;
   SimVerdict fail_from_verdict = SimVerdict::kProceed;
+  uint64_t bytes_through_cache = 0;  // written so
+  uint64_t bytes_past_cache = 0;
   uint64_t epoch = 0;
   bool powered_off = false;
   SimObserver observer;

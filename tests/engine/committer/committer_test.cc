@@ -269,5 +269,35 @@ TEST_F(CommitterTest, ClientThatFillsItsRingIsToldSo) {
   EXPECT_TRUE(client().put(cookie, as_bytes("key"), as_bytes("value"), 0).is_ok());
 }
 
+// Frames, and the zeros that are written before them.
+TEST(CommitterLog, GoesAroundThePageCacheUnlessSomeoneWatchesIt) {
+  SimDisk disk(1);
+  TestRegion region;
+  SteppedStore store(disk, region.region(), small_store_options());
+  ASSERT_TRUE(store.open().is_ok());
+  const std::unique_ptr<Client> client = attach_client(region.region());
+  const uint64_t prepared = disk.contents("logfile.0").size();
+  struct Written {
+    uint64_t through_cache;
+    uint64_t past_cache;
+  };
+  const auto write_1_mib = [&] {
+    const Written before{disk.bytes_through_cache(), disk.bytes_past_cache()};
+    for (int i = 0; i < 64; ++i) store.put(*client, "key", std::string(16 * kKiB, 'v'));
+    return Written{disk.bytes_through_cache() - before.through_cache,
+                   disk.bytes_past_cache() - before.past_cache};
+  };
+  const Written alone = write_1_mib();
+  EXPECT_GE(alone.past_cache, kMiB);
+  EXPECT_EQ(alone.through_cache, 0u);
+  EXPECT_GT(disk.contents("logfile.0").size(), prepared);
+  client->watch_log(true);
+  const Written watched = write_1_mib();
+  EXPECT_GE(watched.through_cache, kMiB);
+  EXPECT_EQ(watched.past_cache, 0u);
+  client->watch_log(false);
+  EXPECT_EQ(write_1_mib().through_cache, 0u);
+}
+
 }  // namespace
 }  // namespace small_db

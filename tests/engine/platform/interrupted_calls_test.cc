@@ -1,6 +1,8 @@
 // What the simulated disk cannot show, because it stands above it: system calls that a signal
-// interrupts (EINTR) and transfers that end early. The functions below stand in for libc's in this
-// binary, and do what libc's do unless a test tells this thread otherwise.
+// interrupts (EINTR), transfers that end early, and direct writes that are refused. The functions
+// below stand in for libc's in this binary, and do what libc's do unless a test tells this thread
+// otherwise.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "engine/base/limits.h"
 #include "engine/platform/posix_file_system.h"
 
 namespace small_db {
@@ -16,6 +19,7 @@ namespace {
 
 thread_local int interruptions = 0;           // of the calls to come
 thread_local size_t transfer_max = SIZE_MAX;  // bytes of one read or write
+thread_local bool refuses_direct = false;     // EINVAL for writes around the page cache
 thread_local int calls = 0;
 
 bool interrupted() {
@@ -38,6 +42,10 @@ ssize_t pread(int file, void* into, size_t bytes, off_t offset) {
 
 ssize_t pwrite(int file, const void* from, size_t bytes, off_t offset) {
   if (small_db::interrupted()) return -1;
+  if (small_db::refuses_direct && (::fcntl(file, F_GETFL) & O_DIRECT) != 0) {
+    errno = EINVAL;
+    return -1;
+  }
   return ::syscall(SYS_pwrite64, file, from, std::min(bytes, small_db::transfer_max), offset);
 }
 
@@ -73,6 +81,7 @@ class InterruptedCalls : public testing::Test {
   void TearDown() override {
     interruptions = 0;
     transfer_max = SIZE_MAX;
+    refuses_direct = false;
     std::filesystem::remove_all(path_);
   }
 
@@ -113,6 +122,30 @@ TEST_F(InterruptedCalls, TransfersThatEndEarlyGoOnWhereTheyEnded) {
   std::array<std::byte, 20> bytes;
   EXPECT_EQ(file_->read_at(0, bytes).value(), 13u);
   EXPECT_EQ(std::memcmp(bytes.data(), "\0\0hello world", 13), 0);
+}
+
+TEST_F(InterruptedCalls, DirectWritesThatEndEarlyGoOnWhereTheyEnded) {
+  const std::string text(8 * kSectorBytes, 'x');
+  file_->bypass_cache(true);
+  for (const size_t most : {3 * kSectorBytes, size_t{700}}) {
+    transfer_max = most;
+    ASSERT_TRUE(file_->truncate(0).is_ok());
+    EXPECT_TRUE(file_->write_at(0, as_bytes(text)).is_ok());
+    transfer_max = SIZE_MAX;
+    EXPECT_EQ(read_file(*directory_, "a", text.size()).value(), text);
+  }
+}
+
+TEST_F(InterruptedCalls, DirectWritesThatAreRefusedGoThroughThePageCache) {
+  const std::string text(8 * kSectorBytes, 'x');
+  refuses_direct = true;
+  file_->bypass_cache(true);
+  EXPECT_TRUE(file_->write_at(0, as_bytes(text)).is_ok());
+  refuses_direct = false;
+  calls = 0;
+  EXPECT_TRUE(file_->write_at(text.size(), as_bytes(text)).is_ok());
+  EXPECT_EQ(calls, 1) << "and are not tried again";
+  EXPECT_EQ(read_file(*directory_, "a", 2 * text.size()).value(), text + text);
 }
 
 // What it had written by then is unknown, and the kernel may have marked it clean.
