@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "engine/platform/blocked_signals.h"
+#include "engine/record/content_sum.h"
 
 namespace small_db {
 
@@ -14,13 +15,15 @@ namespace {
 Result<bool> read_hashed(CheckpointReader& reader, HashedBlock& into) {
   const Result<bool> more = reader.next(into.block);
   if (!more.is_ok() || !more.value()) return more;
-  into.content = ContentHash();
+  ContentSum content;
   const Status status = into.block.for_each_record([&](const RecordView& record) {
-    into.content.add(ContentHash::of_record(record.key, record.expires_at_ms,
-                                            [&](const auto& visit) { visit(record.value); }));
+    // The value follows the key, see record.h.
+    content.add(RecordInLane{Bytes(record.key.data(), record.key.size() + record.value.size()),
+                             static_cast<uint32_t>(record.key.size()), record.expires_at_ms});
     return Status::ok();
   });
   if (!status.is_ok()) return status;
+  into.content = ContentHash(content.settled());
   return true;
 }
 

@@ -1,56 +1,33 @@
 #include "engine/record/content_hash.h"
 
+#include <array>
+
 #include "engine/base/assert.h"
 
 namespace small_db {
 
 namespace {
 
-constexpr std::array<uint64_t, 2> kRecordKey = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
 constexpr uint64_t kTopByteShift = 56;
 constexpr size_t kWordBits = 64;
-
-// The state in local variables, which the compiler keeps in registers.
-using State = std::array<uint64_t, 4>;
-
-inline void round(State& v) noexcept {
-  v[0] += v[1];
-  v[2] += v[3];
-  v[1] = std::rotl(v[1], 13) ^ v[0];
-  v[3] = std::rotl(v[3], 16) ^ v[2];
-  v[0] = std::rotl(v[0], 32) + v[3];
-  v[2] += v[1];
-  v[3] = std::rotl(v[3], 21) ^ v[0];
-  v[1] = std::rotl(v[1], 17) ^ v[2];
-  v[2] = std::rotl(v[2], 32);
-}
-
-inline void compress(State& v, uint64_t word) noexcept {
-  v[3] ^= word;
-  round(v);
-  round(v);
-  v[0] ^= word;
-}
 
 }  // namespace
 
 SipHash128::SipHash128(Bytes key) noexcept {
   SMALL_DB_ASSERT(key.size() == 16);
-  const auto k0 = load<uint64_t>(key.data());
-  const auto k1 = load<uint64_t>(key.data() + 8);
-  v_ = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d ^ 0xee, k0 ^ 0x6c7967656e657261,
-        k1 ^ 0x7465646279746573};
+  sip_begin(state_, load<uint64_t>(key.data()), load<uint64_t>(key.data() + 8));
 }
 
+// The state is in local variables, which the compiler keeps in registers.
 // Words of the message lie across those of the piece when the pieces before it were no whole words.
 void SipHash128::add(Bytes piece) noexcept {
   const size_t offset_bits = bytes_ % 8 * 8;
   bytes_ += piece.size();
-  State v = v_;
+  SipState<uint64_t> state = state_;
   uint64_t rest = rest_;
   size_t at = 0;
   const auto take = [&](uint64_t word) {
-    compress(v, rest | word << offset_bits);
+    sip_compress(state, rest | word << offset_bits);
     rest = offset_bits == 0 ? 0 : word >> (kWordBits - offset_bits);
   };
   for (; at + 8 <= piece.size(); at += 8) take(load<uint64_t>(piece.data() + at));
@@ -64,24 +41,20 @@ void SipHash128::add(Bytes piece) noexcept {
   } else {
     rest |= last << offset_bits;
   }
-  v_ = v;
+  state_ = state;
   rest_ = rest;
 }
 
 Hash128 SipHash128::finish() noexcept {
-  State v = v_;
-  compress(v, rest_ | bytes_ << kTopByteShift);
+  SipState<uint64_t> state = state_;
+  sip_compress(state, rest_ | bytes_ << kTopByteShift);
   Hash128 hash;
-  v[2] ^= 0xee;
-  for (int i = 0; i < 4; ++i) round(v);
-  hash.low = v[0] ^ v[1] ^ v[2] ^ v[3];
-  v[1] ^= 0xdd;
-  for (int i = 0; i < 4; ++i) round(v);
-  hash.high = v[0] ^ v[1] ^ v[2] ^ v[3];
+  sip_finish(state, hash.low, hash.high);
   return hash;
 }
 
 SipHash128 ContentHash::begin_record(Bytes key, uint64_t expires_at_ms) noexcept {
+  constexpr std::array<uint64_t, 2> kRecordKey = {kRecordKeyLow, kRecordKeyHigh};
   SipHash128 hash(std::as_bytes(std::span(kRecordKey)));
   const auto key_bytes = static_cast<uint32_t>(key.size());
   hash.add(std::as_bytes(std::span(&key_bytes, 1)));

@@ -13,13 +13,17 @@
 // Source: Aumasson, Bernstein, "SipHash: a fast short-input PRF", and its reference for 128 bits.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 
 #include "engine/base/bytes.h"
+#include "engine/record/sip_round.h"
 
 namespace small_db {
+
+// The key of the hash of a record.
+inline constexpr uint64_t kRecordKeyLow = 0x0706050403020100;
+inline constexpr uint64_t kRecordKeyHigh = 0x0f0e0d0c0b0a0908;
 
 struct Hash128 {
   uint64_t low = 0;
@@ -36,7 +40,7 @@ class SipHash128 {
   Hash128 finish() noexcept;
 
  private:
-  std::array<uint64_t, 4> v_;
+  SipState<uint64_t> state_ = {};
   uint64_t bytes_ = 0;
   uint64_t rest_ = 0;  // the bytes_ % 8 bytes that are no word yet
 };

@@ -63,7 +63,6 @@ class Reclaimer {
 
   // A tree of the open batch let go of the block.
   void retire(BlockRef block, uint64_t birth);
-  void retire_record(BlockRef record) { retire(record, birth_of_record(record)); }
 
   // The newest state that reaches the block is `last`, an older one than the published.
   void retire_after(BlockRef block, uint64_t birth, uint64_t last);

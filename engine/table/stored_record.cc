@@ -15,6 +15,12 @@ bool expires(Bytes block) noexcept {
   return (load<uint8_t>(block.data() + kFlagsOffset) & kRecordFlagExpiry) != 0;
 }
 
+// REQUIRES: the value is not in extents; it follows the key then.
+RecordInLane in_lane(const StoredRecord& record) noexcept {
+  const Bytes key_and_value(record.key.data(), record.key.size() + record.value.bytes());
+  return {key_and_value, static_cast<uint32_t>(record.key.size()), record.expires_at_ms};
+}
+
 }  // namespace
 
 StoredValue StoredValue::in_one_piece(Bytes value) noexcept {
@@ -66,6 +72,15 @@ Hash128 hash_of(const StoredRecord& record) noexcept {
   return ContentHash::of_record(record.key, record.expires_at_ms, [&](const auto& visit) {
     (void)record.value.for_each_piece(visit);  // a damaged one makes another hash
   });
+}
+
+void add_record(ContentSum& content, const StoredRecord& record) noexcept {
+  record.value.is_in_extents() ? content.add(hash_of(record)) : content.add(in_lane(record));
+}
+
+void subtract_record(ContentSum& content, const StoredRecord& record) noexcept {
+  record.value.is_in_extents() ? content.subtract(hash_of(record))
+                               : content.subtract(in_lane(record));
 }
 
 Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept {

@@ -20,6 +20,7 @@
 
 #include "engine/base/status.h"
 #include "engine/record/content_hash.h"
+#include "engine/record/content_sum.h"
 #include "engine/record/record.h"
 #include "engine/table/memory.h"
 
@@ -36,6 +37,7 @@ class StoredValue {
   static StoredValue in_extents(ArenaView arena, Bytes extent_refs, size_t bytes) noexcept;
 
   size_t bytes() const noexcept { return bytes_; }
+  bool is_in_extents() const noexcept { return in_extents_; }
 
   // Calls visit(Bytes) for each piece in order. Errors: kCorruption when a piece lies outside of
   // the arena; the pieces before it were visited.
@@ -65,6 +67,11 @@ struct StoredRecord {
 
 // Hash of a record, as content_hash.h has it.
 Hash128 hash_of(const StoredRecord& record) noexcept;
+
+// Adds the hash of a record to a content's, or subtracts it. Unless its value is in extents, the
+// record must stay as it is until the content is settled.
+void add_record(ContentSum& content, const StoredRecord& record) noexcept;
+void subtract_record(ContentSum& content, const StoredRecord& record) noexcept;
 
 // Errors: kCorruption when `ref` is not that of a record.
 Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept;

@@ -55,7 +55,7 @@ void Table::forget_everything() {
   trees_ = Trees();
   keys_ = 0;
   data_bytes_ = 0;
-  content_ = ContentHash();
+  content_.reset();
   change_.reset();
   batch_is_open_ = false;
   last_batch_ = 0;
@@ -67,13 +67,13 @@ void Table::start_from(const RootBlock& root) {
   trees_ = {root.root.by_key(), root.root.by_expiry()};
   keys_ = root.root.keys;
   data_bytes_ = root.root.data_bytes;
-  content_ = ContentHash(root.root.content);
+  content_.reset(root.root.content);
   last_batch_ = root.batch;
   revision_max_ = root.root.revision;
 }
 
 void Table::begin_batch(uint64_t first_revision) {
-  SMALL_DB_ASSERT(!change_);
+  SMALL_DB_ASSERT(!change_ && content_.is_settled());
   batch_is_open_ = true;
   first_revision_ = first_revision;
   reclaimer_.begin_batch(last_batch_ + 1);
@@ -228,7 +228,7 @@ BlockRef Table::seal_batch(uint64_t last_revision, uint64_t epoch, const LogPosi
   block->root.expiry_tree_height = trees_.by_expiry.height;
   block->root.keys = keys_;
   block->root.data_bytes = data_bytes_;
-  block->root.content = content_.value();
+  block->root.content = content_.settled();
   block->root.epoch = epoch;
   block->root.log = log;
   SMALL_DB_KILL_POINT("root: half written");
@@ -251,11 +251,13 @@ const Root* Table::published() const {
 void Table::retire_replaced(BlockRef record) {
   if (record.is_null()) return;
   count_record(record, false);
-  if (change_ && reclaimer_.is_own(reclaimer_.birth_of_record(record))) {
+  const uint64_t birth = reclaimer_.birth_of_record(record);
+  if (reclaimer_.is_own(birth) && change_) {
     change_->replaced.push_back(record);
-  } else {
-    reclaimer_.retire_record(record);
+    return;
   }
+  if (reclaimer_.is_own(birth)) content_.settle();  // it is freed at once
+  reclaimer_.retire(record, birth);
 }
 
 void Table::count_record(BlockRef ref, bool added) {
@@ -264,8 +266,7 @@ void Table::count_record(BlockRef ref, bool added) {
   const uint64_t bytes = record.value().key.size() + record.value().value.bytes();
   keys_ += added ? 1 : -1;
   data_bytes_ += added ? bytes : -bytes;
-  const Hash128 hash = hash_of(record.value());
-  added ? content_.add(hash) : content_.subtract(hash);
+  added ? add_record(content_, record.value()) : subtract_record(content_, record.value());
 }
 
 void Table::show_memory() const {

@@ -108,7 +108,7 @@ class Table {
   Cursor cursor() const { return Cursor(view_, trees_.by_key); }
 
   // Hash of that state's content.
-  const Hash128& content() const noexcept { return content_.value(); }
+  Hash128 content() const noexcept { return content_.value(); }
 
   // When the first record of that state expires; 0 when none does. Errors: kCorruption.
   Result<uint64_t> next_expiry_ms() const;
@@ -150,7 +150,7 @@ class Table {
     Trees trees;
     uint64_t keys;
     uint64_t data_bytes;
-    ContentHash content;
+    Hash128 content;
     uint64_t revision_max;
     std::vector<BlockRef> committed;  // by commit_put, hence the caller's if it is undone
     std::vector<BlockRef> replaced;   // born and replaced within the change
@@ -175,7 +175,8 @@ class Table {
   Trees trees_;
   uint64_t keys_ = 0;
   uint64_t data_bytes_ = 0;
-  ContentHash content_;
+  // No record that it has noted is freed before it is settled; and sealed batches leave it so.
+  ContentSum content_;
 
   std::optional<Change> change_;
   bool batch_is_open_ = false;

@@ -52,12 +52,14 @@ class Removal {
 
 void Table::begin_change(uint64_t revision) {
   SMALL_DB_ASSERT(batch_is_open_ && !change_ && !loading_ && revision > revision_max_);
-  change_.emplace(Change{revision, trees_, keys_, data_bytes_, content_, revision_max_, {}, {}});
+  change_.emplace(
+      Change{revision, trees_, keys_, data_bytes_, content_.settled(), revision_max_, {}, {}});
   reclaimer_.begin_change(revision);
 }
 
 void Table::keep_change() {
   SMALL_DB_ASSERT(change_);
+  content_.settle();  // what the change let go of is freed
   reclaimer_.keep_change();
   for (const BlockRef record : change_->replaced) records_.free(record);
   change_.reset();
@@ -75,7 +77,7 @@ void Table::undo_change() {
   trees_ = change_->trees;
   keys_ = change_->keys;
   data_bytes_ = change_->data_bytes;
-  content_ = change_->content;
+  content_.reset(change_->content);
   revision_max_ = change_->revision_max;
   change_.reset();
   memory_.refill();

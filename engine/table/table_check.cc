@@ -68,7 +68,7 @@ class TableCheck {
   Status account_change(const Table::Change& change) {
     for (const BlockRef record : change.replaced) SMALL_DB_RETURN_IF_ERROR(account(record));
     const auto visit = [this](BlockRef block) { return require_accounted(block); };
-    return check_state(change.trees, change.keys, change.data_bytes, change.content.value(), visit);
+    return check_state(change.trees, change.keys, change.data_bytes, change.content, visit);
   }
 
   Status check_older(const Reclaimer::LiveRoot& live) {
