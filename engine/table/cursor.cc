@@ -1,5 +1,7 @@
 #include "engine/table/cursor.h"
 
+#include <algorithm>
+
 namespace small_db {
 namespace {
 
@@ -13,6 +15,7 @@ Status Cursor::seek(Bytes key) noexcept {
   if (tree_.height == 0) return Status::ok();
   BlockRef ref = tree_.root;
   for (uint32_t depth = 0; depth < tree_.height; ++depth) {
+    prefetch(arena_.at(ref), kNodeBytes);  // the search looks at many of its lines
     SMALL_DB_RETURN_IF_ERROR(enter(depth, ref));
     Step& step = steps_[depth];
     NodePosition position;
@@ -23,6 +26,7 @@ Status Cursor::seek(Bytes key) noexcept {
     if (!step.node->is_leaf()) ref = step.node->child(step.index);
   }
   valid_ = true;
+  fetch_first_records();
   return leaf().index < leaf().node->count ? Status::ok() : climb(Edge::kFirst);
 }
 
@@ -54,12 +58,31 @@ BlockRef Cursor::record_ref() const noexcept {
 }
 
 // Whoever reads one record reads those behind it, too, and each lies elsewhere: the processor
-// fetches a later one meanwhile.
+// fetches a later one meanwhile, and the next leaf.
 Result<StoredRecord> Cursor::record() const noexcept {
   SMALL_DB_ASSERT(valid_);
   const uint32_t later = leaf().index + kFetchedAhead;
-  if (later < leaf().node->count) prefetch(arena_.at(leaf().node->holder(later)), kFetchedBytesMax);
+  if (later < leaf().node->count) {
+    prefetch(arena_.at(leaf().node->holder(later)), kFetchedBytesMax);
+  } else if (later == leaf().node->count) {
+    fetch_next_leaf();
+  }
   return read_stored_record(arena_, record_ref());
+}
+
+void Cursor::fetch_first_records() const noexcept {
+  const Node& node = *leaf().node;
+  const uint32_t end = std::min<uint32_t>(node.count, leaf().index + kFetchedAhead);
+  for (uint32_t i = leaf().index; i < end; ++i)
+    prefetch(arena_.at(node.holder(i)), kFetchedBytesMax);
+}
+
+// Unless it hangs below another node.
+void Cursor::fetch_next_leaf() const noexcept {
+  if (tree_.height < 2) return;
+  const Step& above = steps_[tree_.height - 2];
+  if (above.index == above.node->count) return;
+  prefetch(arena_.at(above.node->child(above.index + 1)), kNodeBytes);
 }
 
 Status Cursor::enter(uint32_t depth, BlockRef ref) noexcept {
@@ -80,6 +103,7 @@ Status Cursor::descend(uint32_t depth, BlockRef ref, Edge edge) noexcept {
     if (!step.node->is_leaf()) ref = step.node->child(step.index);
   }
   valid_ = true;
+  if (edge == Edge::kFirst) fetch_first_records();
   return Status::ok();
 }
 

@@ -44,6 +44,8 @@ class Cursor {
   Status enter(uint32_t depth, BlockRef ref) noexcept;
   Status descend(uint32_t depth, BlockRef ref, Edge edge) noexcept;
   Status climb(Edge edge) noexcept;
+  void fetch_first_records() const noexcept;
+  void fetch_next_leaf() const noexcept;
   Step& leaf() noexcept { return steps_[tree_.height - 1]; }
   const Step& leaf() const noexcept { return steps_[tree_.height - 1]; }
 
