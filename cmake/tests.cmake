@@ -93,7 +93,7 @@ target_compile_definitions(nginx_tests PRIVATE
 small_db_glob(chaos_sources ROOTS tests/chaos SUFFIX ".cc")
 list(FILTER chaos_sources EXCLUDE REGEX "/main\\.cc$")
 set(nginx_helpers ${nginx_test_sources})
-list(FILTER nginx_helpers INCLUDE REGEX "/(http_client|nginx_server|processes|replica_nodes|seen_responses)\\.cc$")
+list(FILTER nginx_helpers INCLUDE REGEX "/(http_client|nginx_server|processes|replica_nodes|reserved_port|seen_responses)\\.cc$")
 small_db_test(chaos_tests SOURCES ${chaos_sources} ${nginx_helpers} TIMEOUT 300
   LIBRARIES small_db_engine nlohmann_json::nlohmann_json CURL::libcurl)
 list(FILTER chaos_sources EXCLUDE REGEX "_test\\.cc$")

@@ -1,11 +1,8 @@
 #include "tests/nginx/nginx_server.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,7 +13,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <random>
 #include <sstream>
 
 #include "tests/nginx/processes.h"
@@ -27,26 +23,6 @@ namespace {
 std::string from_environment(const char* name, const char* otherwise) {
   const char* value = std::getenv(name);
   return value != nullptr && *value != '\0' ? value : otherwise;
-}
-
-// A port that was free a moment ago. Not one that the kernel gives to clients: while the server is
-// down, a client that tries to reach it could be given its port, and be connected to itself.
-int find_free_port() {
-  constexpr int kFirst = 20'000;
-  constexpr int kCount = 10'000;
-  for (int attempt = 0; attempt < 100; attempt++) {
-    const int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int port = kFirst + static_cast<int>(std::random_device()() % kCount);
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    const bool free = bind(probe, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
-    close(probe);
-    if (free) return port;
-  }
-  ADD_FAILURE() << "no port is free";
-  return 0;
 }
 
 // In the child: nginx in the foreground, its output in a file, gone when the test is.
@@ -161,8 +137,8 @@ void NginxServer::write_configuration() {
        << "    memory " << options_.memory << ";\n"
        << options_.store_lines << "  }\n"
        << options_.http_lines << "  server {\n"
-       << "    listen 127.0.0.1:" << port_ << ";\n"
-       << "    listen 127.0.0.1:" << http2_port_ << " http2;\n"
+       << "    listen 127.0.0.1:" << port() << ";\n"
+       << "    listen 127.0.0.1:" << http2_port() << " http2;\n"
        << "    location /v1/ {\n      small_db " << options_.store_name << ";\n"
        << options_.location_lines << "    }\n"
        << "    location = /static { return 200 \"static\\n\"; }\n"
@@ -176,20 +152,20 @@ bool NginxServer::has_exited() {
   return true;
 }
 
-bool NginxServer::is_serving() { return HttpClient(port_).get("/v1/health").status == 200; }
+bool NginxServer::is_serving() { return HttpClient(port()).get("/v1/health").status == 200; }
 
-// Another process may have taken the port between its probe and nginx's bind: then once more.
+// Something that is no test may have taken the port before nginx binds it: then once more.
 void NginxServer::launch() {
   for (int attempt = 0; attempt < 3; attempt++) {
-    if (port_ == 0 || attempt > 0) {
-      port_ = find_free_port();
-      http2_port_ = find_free_port();
+    if (attempt > 0) {
+      port_ = ReservedPort();
+      http2_port_ = ReservedPort();
     }
     write_configuration();
     master_ = spawn_nginx(directory());
     if (options_.daemon) await_daemon();
     const bool answers = poll_until(
-        [this] { return has_exited() || HttpClient(port_).get("/static").status == 200; });
+        [this] { return has_exited() || HttpClient(port()).get("/static").status == 200; });
     if (answers && master_ > 0) return;
     const std::string output = read_file(directory() + "/output");
     if (output.find("Address already in use") == std::string::npos) break;
@@ -235,7 +211,7 @@ void NginxServer::start(Until until) {
   launch();
   if (master_ <= 0 || until == Until::kListening) return;
   if (!poll_until([this] { return is_serving(); })) {
-    ADD_FAILURE() << "the store does not serve: " << HttpClient(port_).get("/v1/health").body
+    ADD_FAILURE() << "the store does not serve: " << HttpClient(port()).get("/v1/health").body
                   << "\n"
                   << error_log();
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/nginx/http_client.h"
+#include "tests/nginx/reserved_port.h"
 
 namespace small_db::testing {
 
@@ -86,8 +87,8 @@ class NginxServer {
   void allow_log(std::string text) { allowed_.push_back(std::move(text)); }
   std::string error_log() const;
 
-  int port() const { return port_; }
-  int http2_port() const { return http2_port_; }
+  int port() const { return port_.number(); }
+  int http2_port() const { return http2_port_.number(); }
   const std::string& directory() const { return directory_.path(); }
   std::string data_directory() const {
     return options_.data_directory.empty() ? directory() + "/data/main" : options_.data_directory;
@@ -109,8 +110,8 @@ class NginxServer {
 
   NginxOptions options_;
   TempDirectory directory_;
-  int port_ = 0;
-  int http2_port_ = 0;
+  ReservedPort port_;
+  ReservedPort http2_port_;
   pid_t master_ = -1;
   std::vector<std::string> allowed_;
 };

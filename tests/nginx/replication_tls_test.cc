@@ -4,31 +4,20 @@
 #include "tests/nginx/certificates.h"
 #include "tests/nginx/processes.h"
 #include "tests/nginx/replica_nodes.h"
-#include "tests/nginx/tcp_proxy.h"
+#include "tests/nginx/reserved_port.h"
 
 namespace small_db::testing {
 namespace {
 
 constexpr const char* kPassword = "pa55word";
 
-// A port that nobody listens on, or did a moment ago.
-int free_port() {
-  int port = 0;
-  {
-    const TcpProxy probe(1);
-    port = probe.port();
-  }
-  return port;
-}
-
 // A primary whose replication needs TLS and a password; its clients need neither.
 class ReplicationTls : public ::testing::Test {
  protected:
   void SetUp() override {
-    port_ = free_port();
     write_file(certificates_.path("users"), std::string("backup:{PLAIN}") + kPassword + "\n");
     NginxOptions options = {.store_lines = "checkpoint off;\n"};
-    options.http_lines = "server {\n  listen 127.0.0.1:" + std::to_string(port_) +
+    options.http_lines = "server {\n  listen 127.0.0.1:" + std::to_string(port_.number()) +
                          " ssl;\n  ssl_certificate " + certificates_.path("server.pem") +
                          ";\n  ssl_certificate_key " + certificates_.path("server.key") +
                          ";\n  location /private/ {\n    small_db main;\n    auth_basic db;\n"
@@ -40,7 +29,8 @@ class ReplicationTls : public ::testing::Test {
     expect_ok(client_->put("/v1/kv/before?raw", "value"));
   }
   std::string store_lines(const std::string& user, const std::string& authority) {
-    return "checkpoint off;\nbackup_of https://" + user + "127.0.0.1:" + std::to_string(port_) +
+    return "checkpoint off;\nbackup_of https://" + user +
+           "127.0.0.1:" + std::to_string(port_.number()) +
            "/private/ ca=" + certificates_.path(authority) + ";\n";
   }
   void start_backup(const std::string& user, const std::string& authority = "ca.pem") {
@@ -65,7 +55,7 @@ class ReplicationTls : public ::testing::Test {
   }
 
   const Certificates certificates_;
-  int port_ = 0;
+  ReservedPort port_;
   std::unique_ptr<NginxServer> primary_;
   std::unique_ptr<NginxServer> backup_;
   std::unique_ptr<HttpClient> client_;
