@@ -4,6 +4,8 @@
 # 11 bytes, values of 100. They make no checkpoints, so that a small one and a large one differ by
 # their size alone.
 
+bench_load_memory_bytes=3000000000  # more than any contender takes to load
+
 bench_number_of() {
   case $1 in
     *m) echo $((${1%m} * 1000000)) ;;
@@ -75,6 +77,12 @@ bench_prepare_redis_load() {
   bench_end_server load-redis
 }
 
+# A virtual machine's host provides memory that was free for a while only when it is touched, and that
+# takes longer than all else. So everybody loads into memory that was in use just now.
+bench_use_memory() {
+  head -c "$bench_load_memory_bytes" /dev/zero | tail -c "$bench_load_memory_bytes" >/dev/null
+}
+
 # Not pinned: a start may use what processors there are. Runs in a subshell, as all that measures, and
 # ends its server with that.
 bench_measure_load_store() {
@@ -87,6 +95,7 @@ bench_measure_load_store() {
   bench_sized_conf "$prefix" $contender "$bench_load_keys"
   on_server() { exec "$@"; }
   trap 'bench_end_server load-store' EXIT
+  bench_use_memory
   begin=$(date +%s%N)
   bench_start_nginx "$prefix" $contender
   # Each question costs a processor some milliseconds, which loading could use.
@@ -104,6 +113,7 @@ bench_measure_load_redis() {
   local directory=$bench_tmp/load-redis contender=load-redis begin seconds used keys
   on_server() { exec "$@"; }
   trap 'bench_end_server load-redis' EXIT
+  bench_use_memory
   begin=$(date +%s%N)
   bench_run_redis_server $contender "$directory" --appendonly no
   until bench_redis_answers $contender; do
