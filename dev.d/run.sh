@@ -40,7 +40,7 @@ run_nginx() {
 }
 
 run_start() {
-  local prefix port=${SMALL_DB_PORT:-8080} deadline=$((SECONDS + 10)) base
+  local prefix port=${SMALL_DB_PORT:-8080} deadline base
   prefix=$(run_prefix)
   install_packages run
   module_build
@@ -49,6 +49,7 @@ run_start() {
   run_nginx "$prefix" ||
     die "nginx did not start; if the port is in use: SMALL_DB_PORT=8081 ./dev run takes another"
   base=http://localhost:$port
+  deadline=$((SECONDS + 10))  # building may have taken longer
   until curl -fs -o /dev/null "$base/v1/health"; do
     if [ $SECONDS -ge $deadline ]; then
       tail -n 20 "$prefix/logs/error.log" >&2
