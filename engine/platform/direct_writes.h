@@ -1,6 +1,6 @@
 // Writes of one file around the page cache (O_DIRECT). What they need of offsets, lengths and
 // memory is asked of the file system (statx(2), STATX_DIOALIGN, Linux 6.1); where it does not say,
-// or asks for more than sectors, all writes go through the cache.
+// or asks for more than sectors, all writes go through the cache. One thread at a time.
 #pragma once
 
 #include <cstdint>

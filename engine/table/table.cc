@@ -73,7 +73,8 @@ void Table::start_from(const RootBlock& root) {
 }
 
 void Table::begin_batch(uint64_t first_revision) {
-  SMALL_DB_ASSERT(!change_ && content_.is_settled());
+  SMALL_DB_ASSERT(!change_);
+  content_.settle();  // of what was put in a batch that is begun again, and will be rolled back
   batch_is_open_ = true;
   first_revision_ = first_revision;
   reclaimer_.begin_batch(last_batch_ + 1);

@@ -66,6 +66,16 @@ TEST_F(TableContentTest, IsRightWhenABatchErasesItsOwnRecords) {
   ASSERT_NO_FATAL_FAILURE(expect_content());
 }
 
+// As a backup does whose frame failed half-way, before it drops the batch.
+TEST_F(TableContentTest, IsRightWhenABatchIsBegunAgain) {
+  begin();
+  for (int i = 0; i < 3; ++i) ASSERT_OK(put_alike("key" + std::to_string(i), i));
+  begin();
+  ASSERT_NO_FATAL_FAILURE(expect_content());
+  for (int i = 0; i < 3; ++i) ASSERT_OK(put_alike("key" + std::to_string(i), i + 1));
+  ASSERT_NO_FATAL_FAILURE(expect_content());
+}
+
 // What one batch lets go of is free when the next begins; it is given out again in the one after.
 TEST_F(TableContentTest, IsRightOverBatches) {
   for (int batch = 0; batch < 50; ++batch) {
