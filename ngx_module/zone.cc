@@ -2,9 +2,14 @@
 
 #include <algorithm>
 
+#include "engine/platform/huge_pages.h"
 #include "engine/record/record.h"
 #include "engine/shm/submission_ring.h"
 #include "ngx_module/bells.h"
+
+#if !(NGX_HAVE_ATOMIC_OPS)
+#error "a slab's mutex would be a file"
+#endif
 
 namespace small_db {
 namespace {
@@ -20,6 +25,18 @@ uint64_t configured_workers(const StoreConf& store) noexcept {
   const auto* core =
       reinterpret_cast<ngx_core_conf_t*>(ngx_get_conf(store.cycle->conf_ctx, ngx_core_module));
   return std::max<ngx_int_t>(core->worker_processes, 1);
+}
+
+// Moves a fresh zone to where its pages can be huge. Its slab holds addresses: it is made anew, as
+// nginx made it.
+void align_zone(ngx_shm_zone_t* zone) noexcept {
+  ngx_shm_t& shm = zone->shm;
+  shm.addr = static_cast<u_char*>(align_for_huge_pages(shm.addr, shm.size));
+  auto* slab = reinterpret_cast<ngx_slab_pool_t*>(shm.addr);
+  slab->addr = shm.addr;
+  slab->end = shm.addr + shm.size;
+  ngx_shmtx_create(&slab->mutex, &slab->lock, nullptr);
+  ngx_slab_init(slab);
 }
 
 // All pages that a fresh zone's slab has, as one piece.
@@ -65,6 +82,7 @@ Result<Region> format_region(const StoreConf& store, MutableBytes memory) noexce
 }
 
 ngx_int_t make_region(StoreConf* store, ngx_shm_zone_t* zone, ngx_log_t* log) noexcept {
+  align_zone(zone);
   const Result<Region> region = format_region(*store, take_all_pages(zone));
   if (!region.is_ok()) {
     ngx_log_error(

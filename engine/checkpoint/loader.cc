@@ -1,9 +1,6 @@
 #include "engine/checkpoint/loader.h"
 
-#include <optional>
-
 #include "engine/checkpoint/block_source.h"
-#include "engine/checkpoint/pages_ahead.h"
 
 namespace small_db {
 
@@ -37,9 +34,8 @@ Result<CheckpointState> load_checkpoint(Directory& directory, uint64_t generatio
   if (!reader.is_ok()) return reader.status();
   const CheckpointState state = {reader.value()->header(), reader.value()->footer()};
   const CheckpointFooter& footer = state.footer;
-  std::optional<PagesAhead> pages;
-  if (options.read_ahead) {
-    pages.emplace(table.memory_of_next(footer.data_bytes + footer.entries * kRecordMemoryBytesMin));
+  if (options.pages != nullptr) {
+    options.pages->want(footer.data_bytes + footer.entries * kRecordMemoryBytesMin);
   }
   const std::unique_ptr<BlockSource> source =
       make_block_source(*reader.value(), options.read_ahead);

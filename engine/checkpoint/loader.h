@@ -7,6 +7,7 @@
 
 #include "engine/checkpoint/format.h"
 #include "engine/platform/file_system.h"
+#include "engine/platform/pages_ahead.h"
 #include "engine/table/table.h"
 
 namespace small_db {
@@ -14,6 +15,8 @@ namespace small_db {
 struct CheckpointLoadOptions {
   // Read and verify in a thread of its own. Off: no thread is made.
   bool read_ahead = false;
+  // Of the table's arena: is told how much will be filled. May be null.
+  PagesAhead* pages = nullptr;
   // Called in the calling thread, about once per block.
   std::function<void(uint64_t bytes_done, uint64_t bytes_total)> progress;
 };

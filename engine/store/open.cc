@@ -16,10 +16,11 @@ namespace {
 
 constexpr uint64_t kPinPollUs = 1000;
 
-// Applies what recovery reads to the table, all in one batch.
+// Applies what recovery reads to the table, all in one batch. pages: of the table's arena; may be
+// null.
 class TableSink : public RecoverySink {
  public:
-  explicit TableSink(Table& table) : table_(table) {}
+  TableSink(Table& table, PagesAhead* pages) : table_(table), pages_(pages) {}
 
   Status restart() override {
     table_.clear();
@@ -29,6 +30,7 @@ class TableSink : public RecoverySink {
   Status begin_frame(const FrameView&) override { return Status::ok(); }
   Status apply(const RecordView& record) override {
     if (record.revision <= skip_to_) return Status::ok();
+    if (pages_ != nullptr) pages_->reached(table_.reach_bytes());
     if (record.type == RecordType::kPut) return table_.put(record);
     return table_.erase(record.key, record.revision);
   }
@@ -39,6 +41,7 @@ class TableSink : public RecoverySink {
 
  private:
   Table& table_;
+  PagesAhead* const pages_;
   uint64_t skip_to_ = 0;
 };
 
@@ -68,12 +71,13 @@ uint64_t bytes_of_logs(Directory& directory, uint64_t generation) {
 // Loads a checkpoint for recovery, straight into the table.
 class TableCheckpoints : public CheckpointLoader {
  public:
-  TableCheckpoints(Table& table, bool read_ahead, LoadingProgress& progress)
-      : table_(table), read_ahead_(read_ahead), progress_(progress) {}
+  TableCheckpoints(Table& table, PagesAhead* pages, LoadingProgress& progress)
+      : table_(table), pages_(pages), progress_(progress) {}
 
   Result<LoadedCheckpoint> load(Directory& directory, uint64_t generation, RecoverySink&) override {
     CheckpointLoadOptions options;
-    options.read_ahead = read_ahead_;
+    options.read_ahead = pages_ != nullptr;
+    options.pages = pages_;
     const uint64_t log_bytes = bytes_of_logs(directory, generation);
     options.progress = [&](uint64_t done, uint64_t total) {
       progress_.checkpoint_bytes = total;
@@ -92,7 +96,7 @@ class TableCheckpoints : public CheckpointLoader {
 
  private:
   Table& table_;
-  const bool read_ahead_;
+  PagesAhead* const pages_;
   LoadingProgress& progress_;
 };
 
@@ -135,7 +139,8 @@ Status Store::take_over() {
   from.position = {root.log.generation, root.log.frame_offset, root.log.end_offset, root.log.chain};
   from.revision = root.log.revision;
   from.epoch = root.epoch;
-  TableSink sink(table_);
+  if (options_.helper_threads) pages_.emplace(region_.arena(), table_.reach_bytes());
+  TableSink sink(table_, pages());
   sink.skip_to(root.revision);
   table_.begin_batch(root.revision + 1);
   RecoveryOptions options;
@@ -173,9 +178,10 @@ Status Store::load() {
   wait_for_pins();
   table_.clear();
   table_.begin_batch(1);
-  TableSink sink(table_);
+  if (options_.helper_threads) pages_.emplace(region_.arena(), 0);
+  TableSink sink(table_, pages());
   LoadingProgress loading{header.progress_permille};
-  TableCheckpoints checkpoints(table_, options_.checkpoint_read_ahead, loading);
+  TableCheckpoints checkpoints(table_, pages(), loading);
   RecoveryOptions options;
   options.checkpoints = &checkpoints;
   options.now_ms = environment_.clock.wall_ms();

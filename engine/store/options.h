@@ -34,7 +34,9 @@ struct StoreOptions {
   uint64_t checkpoint_updates = 0;
   // Of records, between two moments at which others that wait for the processor get it: some 50 us.
   size_t checkpoint_step_bytes = 8 * kKiB;
-  bool checkpoint_read_ahead = false;     // load with a second thread
+  // Threads beside those that call: one reads ahead while a checkpoint is loaded, one has pages of
+  // the arena made ahead of their use.
+  bool helper_threads = false;
   size_t keep_generations = 1;            // before the one in force
   uint64_t idle_frame_after_us = 50'000;  // an IDLE frame this long after the last commit
 };

@@ -36,8 +36,8 @@ constexpr int kCheckpointStepsPerSpell = 16;
 // than it overlaps.
 constexpr uint32_t kInlineRequestsMax = 4;
 
-StoreOptions with_read_ahead(StoreOptions options) {
-  options.checkpoint_read_ahead = true;
+StoreOptions with_helper_threads(StoreOptions options) {
+  options.helper_threads = true;
   return options;
 }
 
@@ -45,7 +45,7 @@ StoreOptions with_read_ahead(StoreOptions options) {
 
 StorageWorker::StorageWorker(Region region, std::string directory, const StoreOptions& options,
                              WorkerBells& bells, EventLog& log, UpstreamFactory* upstreams)
-    : threads_(std::make_shared<Threads>(region, std::move(directory), with_read_ahead(options),
+    : threads_(std::make_shared<Threads>(region, std::move(directory), with_helper_threads(options),
                                          bells, log, upstreams)) {}
 
 StorageWorker::~StorageWorker() { stop(); }

@@ -1,6 +1,6 @@
 // The storage worker: the threads that own a store's region and directory. Made after the last
 // fork, in the one process that nginx keeps for it (or in a test); the only file of the engine that
-// starts threads.
+// starts threads, but for helpers that belong to one object (BlockSource, PagesAhead).
 #pragma once
 
 #include <memory>

@@ -38,6 +38,7 @@ Committer::Drained Store::drain() {
 Batch& Store::seal() {
   Batch& batch = batches_[open_batch_];
   committer_.seal(batch);
+  if (pages_) pages_->reached(table_.reach_bytes());
   if (batch.has_frame()) idle_wanted_ = true;
   // Pairs with the acquire in prepare.
   log_used_end_.store(log_->reserved_end(), std::memory_order_release);

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "engine/committer/committer.h"
@@ -22,6 +23,7 @@
 #include "engine/platform/clock.h"
 #include "engine/platform/event_log.h"
 #include "engine/platform/file_system.h"
+#include "engine/platform/pages_ahead.h"
 #include "engine/recovery/recovery.h"
 #include "engine/replication/follower.h"
 #include "engine/shm/region.h"
@@ -137,6 +139,7 @@ class Store : public FollowerHost {
  private:
   Status take_over();
   Status load();
+  PagesAhead* pages() noexcept { return pages_ ? &*pages_ : nullptr; }
   Status start(const Recovered& recovered);
   void refuse(const Status& status, const Refusal& refusal);
   void serve_checkpoint_requests();
@@ -184,6 +187,7 @@ class Store : public FollowerHost {
   StoreEnvironment environment_;
   const StoreOptions options_;
   Table table_;
+  std::optional<PagesAhead> pages_;  // of the table's arena; with options_.helper_threads
   Checkpointer checkpointer_;
   Committer committer_;
   // Changed by the commit thread alone, at a switch; the preparer takes a share of it.

@@ -37,6 +37,7 @@ BlockRef Arena::allocate(size_t bytes) noexcept {
   remove_run(granule);
   if (length > wanted) insert_run(granule + wanted, length - wanted);
   set_bits(granule, wanted, true);
+  reach_ = std::max(reach_, uint64_t{granule} + wanted);
   return BlockRef(granule, wanted);
 }
 
@@ -69,6 +70,7 @@ void Arena::clear() noexcept {
 void Arena::begin_mark() noexcept {
   std::fill(given_out_.begin(), given_out_.end(), 0);
   set_bits(0, 1, true);
+  reach_ = 0;
   const uint64_t beyond = given_out_.size() * 64 - granules_;
   if (beyond != 0) set_bits(granules_, beyond, true);
   forget_free_runs();
@@ -84,6 +86,7 @@ MarkResult Arena::mark(BlockRef block) noexcept {
   if (!bits_are(first, length, marked)) return MarkResult::kInvalid;
   if (marked) return MarkResult::kAlreadyMarked;
   set_bits(first, length, true);
+  reach_ = std::max(reach_, uint64_t{first} + length);
   return MarkResult::kMarked;
 }
 

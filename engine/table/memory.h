@@ -71,6 +71,9 @@ inline void prefetch(Bytes block, size_t bytes_max) noexcept {
   constexpr size_t kStride = 64;  // a cache line
   const size_t bytes = block.size() < bytes_max ? block.size() : bytes_max;
   for (size_t at = 0; at < bytes; at += kStride) __builtin_prefetch(block.data() + at);
+  // A compiler may take a function that only prefetches for one without effect, and leave out the
+  // calls of it and of its callers (gcc 12 does).
+  asm volatile("" : : "r"(block.data()));
 }
 
 }  // namespace small_db

@@ -172,12 +172,6 @@ Status Table::load_unhashed(const RecordView& record) {
   return Status::ok();
 }
 
-// The arena is one free run then, and gives out its beginning first.
-MutableBytes Table::memory_of_next(uint64_t bytes) const noexcept {
-  const MutableBytes arena = region_.arena();
-  return arena.first(std::min<uint64_t>(bytes, arena.size()));
-}
-
 Status Table::end_load() {
   SMALL_DB_ASSERT(loading_);
   const Result<Trees> trees = loading_->finish();

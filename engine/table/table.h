@@ -97,10 +97,6 @@ class Table {
   void add_content(const Hash128& sum) noexcept { content_.add(sum); }
   Status end_load();
 
-  // Where load will put so many bytes, for who wants to touch the pages before. REQUIRES: the table
-  // is empty.
-  MutableBytes memory_of_next(uint64_t bytes) const noexcept;
-
   // A key's record in the state that the batch has built so far. Valid until the next change.
   Result<StoredRecord> find(Bytes key) const;
 
@@ -135,6 +131,7 @@ class Table {
   const Root* published() const;
 
   uint64_t used_bytes() const { return arena_.used_bytes(); }
+  uint64_t reach_bytes() const { return arena_.reach_bytes(); }
   uint64_t free_bytes() const { return arena_.free_bytes(); }
 
   // For tests: walks every state and all garbage, and compares them with the arena to the byte.

@@ -20,6 +20,7 @@
 #include "engine/platform/bells.h"
 #include "engine/platform/event_log.h"
 #include "engine/platform/futex.h"
+#include "engine/platform/huge_pages.h"
 #include "engine/shm/region.h"
 #include "tests/bench/arguments.h"
 
@@ -100,7 +101,7 @@ inline MutableBytes shared_memory(size_t bytes) {
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) fail("no memory");
-  return {static_cast<std::byte*>(memory), bytes};
+  return {static_cast<std::byte*>(align_for_huge_pages(memory, bytes)), bytes};
 }
 
 class EventBells : public WorkerBells {

@@ -7,10 +7,13 @@
 #include <cstdio>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "engine/platform/huge_pages.h"
+#include "engine/platform/pages_ahead.h"
 #include "engine/shm/region.h"
 #include "engine/shm/slot.h"
 #include "engine/table/table.h"
@@ -32,20 +35,26 @@ std::string key_of(uint32_t number) {
 // A table with `count` keys, put in ascending or in random order.
 class LoadedTable {
  public:
-  LoadedTable(uint32_t count, bool ascending) : bytes_(64 * kMiB + uint64_t{count} * 256) {
+  LoadedTable(uint32_t count, bool ascending, bool huge_pages = false)
+      : bytes_(64 * kMiB + uint64_t{count} * 256) {
     void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    memory_ = {static_cast<std::byte*>(memory), bytes_};
+    memory_ = {static_cast<std::byte*>(align_for_huge_pages(memory, bytes_)), bytes_};
     const Status status = Region::format(memory_, RegionConfig());
     SMALL_DB_ASSERT(status.is_ok());
     region_ = Region::attach(memory_).value();
+    std::optional<PagesAhead> pages;
+    if (huge_pages) pages.emplace(region_.arena(), 0);
     table_ = std::make_unique<Table>(region_);
     table_->clear();
     std::vector<uint32_t> numbers(count);
     std::iota(numbers.begin(), numbers.end(), 0);
     if (!ascending) std::shuffle(numbers.begin(), numbers.end(), random_);
     table_->begin_batch(1);
-    for (const uint32_t number : numbers) put(number);
+    for (const uint32_t number : numbers) {
+      put(number);
+      if (pages) pages->reached(table_->reach_bytes());
+    }
     publish();
   }
   ~LoadedTable() { munmap(memory_.data(), memory_.size()); }
@@ -111,6 +120,39 @@ void BM_Find(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_Find)->ArgName("keys")->Arg(10'000)->Arg(1'000'000);
+
+// A page of a list: the keys of 100 records, from a random one on, after one of twelve was put
+// again and lies elsewhere. huge: the pages were made ahead, as a storage worker does it.
+void BM_Walk(benchmark::State& state) {
+  constexpr uint32_t kRecords = 100;
+  constexpr uint32_t kPutAgain = 12;
+  const auto count = static_cast<uint32_t>(state.range(0));
+  LoadedTable table(count, true, state.range(1) != 0);
+  std::mt19937 random(4);
+  for (uint32_t i = 0; i < count / kPutAgain / kPutsPerBatch; ++i) {
+    table.begin();
+    for (uint32_t put = 0; put < kPutsPerBatch; ++put) table.put(random() % count);
+    table.publish();
+  }
+  SlotPins pins(table.region(), claim_slot(table.region()).value().index);
+  for (auto _ : state) {
+    const Result<Snapshot> snapshot = Snapshot::take(pins);
+    Cursor cursor = snapshot.value().cursor();
+    Status status = cursor.seek(as_bytes(key_of(random() % (count - kRecords))));
+    for (uint32_t i = 0; i < kRecords && status.is_ok(); ++i) {
+      const Result<StoredRecord> record = cursor.record();
+      SMALL_DB_ASSERT(record.is_ok());
+      benchmark::DoNotOptimize(record.value().key.back());
+      status = cursor.next();
+    }
+    SMALL_DB_ASSERT(status.is_ok());
+  }
+}
+BENCHMARK(BM_Walk)
+    ->ArgNames({"keys", "huge"})
+    ->Args({1'000, 0})
+    ->Args({10'000'000, 0})
+    ->Args({10'000'000, 1});
 
 void BM_Overwrite(benchmark::State& state) {
   const auto count = static_cast<uint32_t>(state.range(0));

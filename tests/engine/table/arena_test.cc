@@ -177,6 +177,28 @@ TEST(Arena, MarkAndSweepKeepsWhatIsMarkedAndFreesTheRest) {
   EXPECT_TRUE(heir.check().is_ok());
 }
 
+TEST(Arena, ReachesToTheFarthestBlockThatWasGivenOut) {
+  ArenaMemory memory(kMiB);
+  Arena arena(memory.span());
+  arena.clear();
+  EXPECT_EQ(arena.reach_bytes(), 0U);
+  const BlockRef first = arena.allocate(100 * kGranuleBytes);
+  const BlockRef second = arena.allocate(50 * kGranuleBytes);
+  EXPECT_EQ(arena.reach_bytes(), 151 * kGranuleBytes);  // granule 0 is never given out
+  arena.free(second);
+  arena.free(first);
+  EXPECT_FALSE(arena.allocate(kGranuleBytes).is_null());
+  EXPECT_EQ(arena.reach_bytes(), 151 * kGranuleBytes);
+
+  arena.begin_mark();
+  EXPECT_EQ(arena.mark(BlockRef(200, 8)), MarkResult::kMarked);
+  EXPECT_EQ(arena.mark(BlockRef(10, 8)), MarkResult::kMarked);
+  arena.end_mark();
+  EXPECT_EQ(arena.reach_bytes(), 208 * kGranuleBytes);
+  arena.clear();
+  EXPECT_EQ(arena.reach_bytes(), 0U);
+}
+
 TEST(Arena, RefusesMarksThatOverlapOrLieOutside) {
   ArenaMemory memory(64 * kKiB);
   Arena arena(memory.span());
