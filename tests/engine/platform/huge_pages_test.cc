@@ -25,10 +25,12 @@ TEST(HugePagesTest, AMappingMovesToWhereItsPagesCanBeHuge) {
   }
 }
 
+// So often that what the test itself maps is the smaller part.
 TEST(HugePagesTest, AMoveLeavesNothingMappedBehind) {
+  constexpr size_t kMoves = 100;
   const size_t before = mappings_of_this_process();
-  const SharedMapping mapping(kBytes);
-  EXPECT_LE(mappings_of_this_process(), before + 1);
+  for (size_t i = 0; i < kMoves; ++i) const SharedMapping mapping(kBytes);
+  EXPECT_LT(mappings_of_this_process(), before + kMoves / 2);
 }
 
 TEST(HugePagesTest, PagesAreHugeAndKeepWhatIsThere) {
