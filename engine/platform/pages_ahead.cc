@@ -13,7 +13,8 @@ namespace {
 // kernel 3 ms beside (it empties lists of all processors), so that smaller ones would be dear.
 constexpr uint64_t kStepBytes = 32 * kMiB;
 
-// What is made ahead, between these and in proportion to what is used: small stores stay small.
+// How near the end of what is made may come, before twice as much as this is made: a part of what
+// is used, between these bounds, so that small stores stay small.
 constexpr uint64_t kAheadBytesMin = kMiB;
 constexpr uint64_t kAheadBytesMax = 32 * kMiB;
 constexpr uint64_t kAheadPart = 16;

@@ -27,7 +27,7 @@ class PagesAhead {
   // For these two: one thread, that which fills the memory; cheap when there is nothing to do.
   // The first `bytes` will be used soon.
   void want(uint64_t bytes);
-  // The first `bytes` are in use: some more are made, an eighth of that at most.
+  // The first `bytes` are in use: an eighth more is made, but at least 2 MiB and at most 64 MiB.
   void reached(uint64_t bytes);
 
  private:
