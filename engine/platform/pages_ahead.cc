@@ -19,6 +19,9 @@ constexpr uint64_t kAheadBytesMin = kMiB;
 constexpr uint64_t kAheadBytesMax = 32 * kMiB;
 constexpr uint64_t kAheadPart = 16;
 
+// Whoever fills the memory may have caught up: the kernel leaves out what is touched just then.
+constexpr int kTries = 4;
+
 }  // namespace
 
 PagesAhead::PagesAhead(MutableBytes memory, uint64_t used)
@@ -70,7 +73,8 @@ void PagesAhead::run() {
 bool PagesAhead::make(uint64_t begin, uint64_t end) noexcept {
   const MutableBytes pages = memory_.subspan(begin, end - begin);
   if (can_be_huge_) {
-    const HugePages made = make_huge_pages(pages);
+    HugePages made = HugePages::kNotNow;
+    for (int i = 0; i < kTries && made == HugePages::kNotNow; ++i) made = make_huge_pages(pages);
     if (made == HugePages::kMade) return true;
     can_be_huge_ = made != HugePages::kNever;
   }
