@@ -46,6 +46,7 @@ HugePages make_huge_pages(MutableBytes memory) noexcept {
     }
   }
   if (madvise(memory.data(), memory.size(), kMadvCollapse) == 0) return HugePages::kMade;
+  if (errno == EAGAIN) return HugePages::kInUse;
   return errno == EINVAL ? HugePages::kNever : HugePages::kNotNow;
 }
 

@@ -23,6 +23,7 @@ void* align_for_huge_pages(void* mapping, size_t bytes) noexcept;
 
 enum class HugePages {
   kMade,
+  kInUse,   // some of it is touched just now: try again
   kNotNow,  // there is none free: small pages may have been made in part
   kNever,   // the kernel can't, may not, or the mapping is not aligned
 };

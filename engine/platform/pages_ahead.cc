@@ -20,7 +20,7 @@ constexpr uint64_t kAheadBytesMax = 32 * kMiB;
 constexpr uint64_t kAheadPart = 16;
 
 // Whoever fills the memory may have caught up: the kernel leaves out what is touched just then.
-constexpr int kTries = 4;
+constexpr int kTries = 32;
 
 }  // namespace
 
@@ -73,8 +73,8 @@ void PagesAhead::run() {
 bool PagesAhead::make(uint64_t begin, uint64_t end) noexcept {
   const MutableBytes pages = memory_.subspan(begin, end - begin);
   if (can_be_huge_) {
-    HugePages made = HugePages::kNotNow;
-    for (int i = 0; i < kTries && made == HugePages::kNotNow; ++i) made = make_huge_pages(pages);
+    HugePages made = HugePages::kInUse;
+    for (int i = 0; i < kTries && made == HugePages::kInUse; ++i) made = make_huge_pages(pages);
     if (made == HugePages::kMade) return true;
     can_be_huge_ = made != HugePages::kNever;
   }

@@ -11,8 +11,7 @@ namespace {
 
 constexpr int kValues = 48;
 constexpr size_t kValueBytes = kMiB;
-// Most of it: what is filled at the moment when it is to be made huge may stay as it is.
-constexpr size_t kHugeBytesMin = 32 * kMiB;
+constexpr size_t kHugeBytesMin = 40 * kMiB;
 
 std::string value_of(int number) { return std::string(kValueBytes, static_cast<char>(number)); }
 
