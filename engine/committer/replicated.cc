@@ -29,6 +29,11 @@ Committer::Step Committer::take_frame(const ReplicatedFrame& frame, Batch& batch
     compare_content(frame);
     return Step::kDone;
   }
+  // What the primary before this one wrote was still being taken when this one was asked for more.
+  if (frame.first_revision < next_revision_ && frame.epoch > epoch_) {
+    replication_failure_ = {Code::kCorruption, "replication: a revision is here of another epoch"};
+    return Step::kDone;
+  }
   if (frame.next_revision() <= next_revision_) return Step::kDone;  // it is here already
   if (frame.first_revision > next_revision_) {
     replication_failure_ = {Code::kCorruption, "replication: a revision is missing"};

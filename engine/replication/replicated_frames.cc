@@ -15,19 +15,22 @@ bool ReplicatedFrames::push(ReplicatedFrame&& frame) {
 
 const ReplicatedFrame* ReplicatedFrames::front() {
   const std::lock_guard<std::mutex> guard(mutex_);
-  return closed_ || frames_.empty() ? nullptr : &frames_.front();
+  if (closed_) return nullptr;
+  if (!has_taken() && !frames_.empty()) {
+    taken_ = std::move(frames_.front());
+    taken_in_ = opened_;
+    frames_.pop_front();
+    bytes_ -= taken_->body.size();
+    room_.notify_one();
+  }
+  return has_taken() ? &*taken_ : nullptr;
 }
 
-void ReplicatedFrames::pop() {
-  const std::lock_guard<std::mutex> guard(mutex_);
-  bytes_ -= frames_.front().body.size();
-  frames_.pop_front();
-  room_.notify_one();
-}
+void ReplicatedFrames::pop() { taken_.reset(); }
 
 bool ReplicatedFrames::empty() const {
   const std::lock_guard<std::mutex> guard(mutex_);
-  return closed_ || frames_.empty();
+  return closed_ || (!has_taken() && frames_.empty());
 }
 
 bool ReplicatedFrames::is_closed() const {
@@ -46,6 +49,7 @@ void ReplicatedFrames::open() {
   frames_.clear();
   bytes_ = 0;
   closed_ = false;
+  ++opened_;
 }
 
 }  // namespace small_db

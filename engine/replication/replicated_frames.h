@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "engine/base/bytes.h"
@@ -32,25 +33,32 @@ class ReplicatedFrames {
   // Receiving thread. Waits for room. False: closed, the frame was not taken.
   bool push(ReplicatedFrame&& frame);
 
-  // Commit thread. The oldest frame, or nullptr; it stays until pop().
+  // Commit thread. The oldest frame, or nullptr. What it points to stays until pop() or the next
+  // front(), whatever the other threads do.
   const ReplicatedFrame* front();
   void pop();
   bool empty() const;
-  bool is_closed() const;
 
-  // Any thread. Forgets what is there; until open(), nothing is taken.
+  // Any thread. close(): until open(), nothing is taken. open() forgets what is there.
+  bool is_closed() const;
   void close();
   void open();
 
  private:
-  static constexpr size_t kBytesMax = 16 * kMiB;  // and one frame of any size
+  static constexpr size_t kBytesMax = 16 * kMiB;  // and two frames of any size
+
+  bool has_taken() const noexcept { return taken_ && taken_in_ == opened_; }
 
   mutable std::mutex mutex_;
   std::condition_variable room_;
-  // Guarded by mutex_. Only the commit thread removes, so that its front() stays valid.
-  std::deque<ReplicatedFrame> frames_;
-  size_t bytes_ = 0;
+  std::deque<ReplicatedFrame> frames_;  // guarded by mutex_, as all but the last two
+  size_t bytes_ = 0;                    // of frames_
   bool closed_ = false;
+  uint64_t opened_ = 0;  // how often
+  // The commit thread's own: the frame that front() returned, and when. open() leaves it alone,
+  // since that thread may be reading it, but it is not returned again.
+  std::optional<ReplicatedFrame> taken_;
+  uint64_t taken_in_ = 0;
 };
 
 }  // namespace small_db

@@ -292,7 +292,10 @@ void NginxServer::check_log() const {
     const bool allowed = std::any_of(allowed_.begin(), allowed_.end(), [&](const auto& text) {
       return line.find(text) != std::string::npos;
     });
-    if (bad && !allowed) ADD_FAILURE() << "in the error log: " << line;
+    if (!bad || allowed) continue;
+    // The whole of it, since a failed assertion is told in a line of its own before.
+    ADD_FAILURE() << "in the error log: " << line << "\nof which the whole is:\n" << error_log();
+    return;
   }
 }
 
