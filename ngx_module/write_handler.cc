@@ -4,6 +4,7 @@
 // A put or delete without a condition is one record, and a long value is streamed from where it
 // lies. Everything else is a write set, which the store's owner evaluates when it commits.
 
+#include "ngx_module/api/base64.h"
 #include "ngx_module/api/conditions.h"
 #include "ngx_module/api/put_envelope.h"
 #include "ngx_module/api/response_body.h"
@@ -35,8 +36,8 @@ struct Write {
   Conditions conditions;
   std::optional<BodyReader> body;
   std::string gathered;        // the body, where nginx has it in pieces
-  std::string decoded;         // the value, where the body says it in JSON
-  std::string_view value;      // of a PUT: in one of these, or where nginx has the body
+  std::string decoded;         // the value, where a parser read the body
+  std::string_view value;      // of a PUT: in one of these, in the request's pool, or in the body
   Expiry expiry;               // of the record that is put or changed
   std::vector<std::byte> set;  // empty: a put or delete without a condition
   uint64_t cookie = 0;
@@ -110,14 +111,35 @@ std::optional<Problem> refuse_early(const ngx_http_request_t* r,
   return why_no_write(r, *request.store);
 }
 
+// Most bodies: base64 and nothing else. Decoded into the request's pool, which costs less than
+// memory of its own. False: the parser has to look at it.
+bool read_only_base64(ngx_http_request_t* r, std::string_view body, Write* write) noexcept {
+  const std::optional<std::string_view> text = only_value(body);
+  if (!text) return false;
+  const size_t bytes = base64_decoded_bytes(*text);
+  if (bytes > write->store->max_value_size) return false;
+  void* value = ngx_pnalloc(r->pool, bytes);
+  if (value == nullptr) return false;
+  if (base64_decode(*text, static_cast<std::byte*>(value))) {
+    ngx_pfree(r->pool, value);
+    return false;
+  }
+  write->value = {static_cast<const char*>(value), bytes};
+  return true;
+}
+
 // The value of a PUT, and when it expires.
-std::optional<Problem> read_put(const ngx_http_request_t* r, std::string_view body, Write* write) {
+std::optional<Problem> read_put(ngx_http_request_t* r, std::string_view body, Write* write) {
   const size_t limit = write->store->max_value_size;
   const uint64_t now_ms = store_now_ms(write->store->region);
   if (auto problem = read_expiry(write->query, now_ms, &write->expiry)) return problem;
   if (body_form(content_type_of(r), write->query) == BodyForm::kRaw) {
     if (body.size() > limit) return too_large("the value", body.size(), "max_value_size", limit);
     write->value = body;
+    return std::nullopt;
+  }
+  if (read_only_base64(r, body, write)) {
+    std::string().swap(write->gathered);
     return std::nullopt;
   }
   PutEnvelope envelope;
@@ -152,7 +174,7 @@ void add_operation(const ngx_http_request_t* r, const Write& write, WriteSetBuil
 }
 
 // From the body to what is submitted.
-std::optional<Problem> prepare(const ngx_http_request_t* r, std::string_view body,
+std::optional<Problem> prepare(ngx_http_request_t* r, std::string_view body,
                                Write* write) noexcept {
   try {
     std::optional<Problem> problem;

@@ -1,6 +1,7 @@
 #include "engine/client/client.h"
 
 #include <algorithm>
+#include <new>
 
 #include "engine/record/record.h"
 #include "engine/shm/completion_ring.h"
@@ -34,15 +35,16 @@ StoreState Client::state() const noexcept { return region_.told_state(); }
 
 Result<Snapshot> Client::snapshot() noexcept { return Snapshot::take(pins_); }
 
-Status Client::check_serving() const noexcept {
+Status Client::check_serving() noexcept {
   const StoreState state = this->state();
   if (state != StoreState::kServing && state != StoreState::kReadOnly)
     return {Code::kUnavailable, "client: submit"};
   if (in_flight_.size() >= in_flight_max_) return {Code::kOverloaded, "client: requests in flight"};
+  if (!in_flight_.make_room()) return {Code::kOverloaded, "client: memory"};
   return Status::ok();
 }
 
-Status Client::check_writable() const noexcept {
+Status Client::check_writable() noexcept {
   SMALL_DB_RETURN_IF_ERROR(check_serving());
   if (state() == StoreState::kReadOnly) return {Code::kReadOnly, "client: submit"};
   const ReplicationState& replication = region_.replication();
@@ -59,7 +61,7 @@ Status Client::check_writable() const noexcept {
   return Status::ok();
 }
 
-Status Client::check_writable(Bytes key) const noexcept {
+Status Client::check_writable(Bytes key) noexcept {
   SMALL_DB_RETURN_IF_ERROR(check_writable());
   if (key.empty()) return {Code::kInvalidArgument, "client: empty key"};
   if (key.size() > kKeyBytesMax) return {Code::kTooLarge, "client: key"};
@@ -116,6 +118,7 @@ Status Client::submit_record(uint64_t cookie, const RecordView& record) {
 Status Client::begin_stream(uint64_t cookie, const RecordView& record) {
   const size_t bytes = record_prefix_bytes(record.key.size(), record.expires_at_ms != 0);
   if (bytes > producer_.payload_bytes_max()) return {Code::kTooLarge, "client: key"};
+  if (!make_room_for_stream()) return {Code::kOverloaded, "client: memory"};
   std::byte* payload = producer_.reserve(bytes);
   if (payload == nullptr) return {Code::kOverloaded, "client: ring"};
   encode_record_prefix(record, static_cast<uint32_t>(record.value.size()), payload);
@@ -127,6 +130,7 @@ Status Client::write(uint64_t cookie, Bytes set) {
   SMALL_DB_RETURN_IF_ERROR(check_writable());
   if (set.size() > kWriteSetBytesMax) return {Code::kTooLarge, "client: write set"};
   if (set.size() > producer_.payload_bytes_max()) {
+    if (!make_room_for_stream()) return {Code::kOverloaded, "client: memory"};
     std::byte* payload = producer_.reserve(sizeof(uint64_t));
     if (payload == nullptr) return {Code::kOverloaded, "client: ring"};
     store<uint64_t>(payload, set.size());
@@ -140,11 +144,20 @@ Status Client::write(uint64_t cookie, Bytes set) {
   return Status::ok();
 }
 
+bool Client::make_room_for_stream() noexcept {
+  try {
+    streams_.reserve(streams_.size() + 1);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
 // What was reserved begins the stream; `rest` follows it in chunks.
 void Client::start_stream(SubmissionKind begin, uint64_t cookie, Bytes rest) {
   producer_.publish(begin, next_sequence_, cookie);
   streams_.push_back({next_sequence_, cookie, rest, false});
-  note_submitted(cookie, true);
+  in_flight_.insert({cookie, next_sequence_++, false, true});
   feed_streams();
   tell_owner();
 }
@@ -152,7 +165,7 @@ void Client::start_stream(SubmissionKind begin, uint64_t cookie, Bytes rest) {
 // What was reserved is the whole request.
 void Client::submit(SubmissionKind kind, uint64_t cookie) {
   producer_.publish(kind, next_sequence_, cookie);
-  note_submitted(cookie, false);
+  in_flight_.insert({cookie, next_sequence_++, false, false});
   tell_owner();
 }
 
@@ -167,22 +180,15 @@ void Client::wake_owner() noexcept {
   doorbell_.ring();
 }
 
-void Client::note_submitted(uint64_t cookie, bool streaming) {
-  const bool fresh = in_flight_.emplace(cookie, InFlight{next_sequence_, false, streaming}).second;
-  SMALL_DB_ASSERT(fresh);
-  ++next_sequence_;
-}
-
 void Client::cancel(uint64_t cookie) {
-  const auto found = in_flight_.find(cookie);
-  if (found == in_flight_.end() || found->second.cancelled) return;
-  found->second.cancelled = true;
-  if (!found->second.streaming) return;
+  InFlight* found = in_flight_.find(cookie);
+  if (found == nullptr || found->cancelled) return;
+  found->cancelled = true;
+  if (!found->streaming) return;
   // The value goes away with the caller: what is not sent never will be. The owner answers an abort
   // like any other request, so that the place in flight is given back in one way only.
-  const auto stream = std::find_if(streams_.begin(), streams_.end(), [&](const Stream& s) {
-    return s.sequence == found->second.sequence;
-  });
+  const auto stream = std::find_if(streams_.begin(), streams_.end(),
+                                   [&](const Stream& s) { return s.sequence == found->sequence; });
   if (stream == streams_.end()) return;
   stream->rest = {};
   stream->cancelled = true;
@@ -191,10 +197,10 @@ void Client::cancel(uint64_t cookie) {
 
 bool Client::poll(WriteOutcome* outcome) {
   while (std::optional<Completion> completion = take_completion(region_, slot_.index)) {
-    const auto found = in_flight_.find(completion->cookie);
+    InFlight* found = in_flight_.find(completion->cookie);
     // A new owner may repeat the answers of one that died between answering and releasing the ring.
-    if (found == in_flight_.end() || found->second.sequence != completion->sequence) continue;
-    const InFlight request = found->second;
+    if (found == nullptr || found->sequence != completion->sequence) continue;
+    const InFlight request = *found;
     in_flight_.erase(found);
     if (request.streaming) end_stream(request.sequence);
     if (request.cancelled) continue;

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
+#include "engine/client/in_flight.h"
 #include "engine/record/write_set.h"
 #include "engine/shm/doorbell.h"
 #include "engine/shm/region.h"
@@ -99,12 +99,7 @@ class Client {
   uint32_t in_flight() const noexcept { return static_cast<uint32_t>(in_flight_.size()); }
 
  private:
-  // A request that the owner has not answered. A stream's value is sent as the ring has room.
-  struct InFlight {
-    uint64_t sequence = 0;
-    bool cancelled = false;
-    bool streaming = false;
-  };
+  // What of a long request is not sent yet, since the ring had no room.
   struct Stream {
     uint64_t sequence = 0;
     uint64_t cookie = 0;
@@ -114,14 +109,15 @@ class Client {
 
   Client(Region region, ClaimedSlot slot);
 
-  Status check_serving() const noexcept;
-  Status check_writable() const noexcept;
-  Status check_writable(Bytes key) const noexcept;
+  // Each sees to room for what it lets pass.
+  Status check_serving() noexcept;
+  Status check_writable() noexcept;
+  Status check_writable(Bytes key) noexcept;
   void submit(SubmissionKind kind, uint64_t cookie);
   Status submit_record(uint64_t cookie, const RecordView& record);
+  bool make_room_for_stream() noexcept;
   void start_stream(SubmissionKind begin, uint64_t cookie, Bytes rest);
   Status begin_stream(uint64_t cookie, const RecordView& record);
-  void note_submitted(uint64_t cookie, bool streaming);
   void feed_streams();
   bool feed(Stream& stream);
   void end_stream(uint64_t sequence);
@@ -138,8 +134,8 @@ class Client {
   uint32_t untold_ = 0;  // submissions since the owner was woken
   uint32_t in_flight_max_;
   uint64_t next_sequence_ = 1;
-  std::unordered_map<uint64_t, InFlight> in_flight_;  // by cookie
-  std::vector<Stream> streams_;                       // oldest first
+  InFlightTable in_flight_;
+  std::vector<Stream> streams_;  // oldest first
 };
 
 }  // namespace small_db

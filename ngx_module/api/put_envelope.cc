@@ -3,8 +3,6 @@
 #include <exception>
 #include <iterator>
 
-#include "ngx_module/api/base64.h"
-
 namespace small_db {
 namespace {
 
@@ -26,41 +24,29 @@ constexpr MemberRule kPatchMembers[] = {
     {"expires_at", kJsonInteger | kJsonString | kJsonNull, kPatchMustBe},
 };
 
+bool is_json_space(char letter) noexcept {
+  return letter == ' ' || letter == '\t' || letter == '\r' || letter == '\n';
+}
+
 // Takes the token from the front of the text, with the white space before it. False: it is not
 // there.
-bool take_token(std::string_view token, std::string_view* text) noexcept {
-  const size_t start = text->find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos || text->compare(start, token.size(), token) != 0) {
-    return false;
-  }
-  text->remove_prefix(start + token.size());
+bool take_front(std::string_view token, std::string_view* text) noexcept {
+  while (!text->empty() && is_json_space(text->front())) text->remove_prefix(1);
+  if (!text->starts_with(token)) return false;
+  text->remove_prefix(token.size());
   return true;
 }
 
-// What stands between the quotes of {"value":"…"}, up to the first quote that could end it.
-std::optional<std::string_view> only_value(std::string_view body) noexcept {
-  for (const std::string_view token : {"{", "\"value\"", ":", "\""}) {
-    if (!take_token(token, &body)) return std::nullopt;
-  }
-  const std::string_view text = body.substr(0, body.find('"'));
-  body.remove_prefix(text.size());
-  if (!take_token("\"", &body) || !take_token("}", &body)) return std::nullopt;
-  if (body.find_first_not_of(" \t\r\n") != std::string_view::npos) return std::nullopt;
-  return text;
-}
-
-// The body that almost every client sends, {"value":"BASE64"}, read without a parser: base64 has no
-// character that JSON escapes. False for everything else, right or wrong: that is the parser's.
-bool read_only_base64(std::string_view body, size_t value_bytes_max, std::string* value) {
-  const std::optional<std::string_view> text = only_value(body);
-  if (!text || base64_decoded_bytes(*text) > value_bytes_max) return false;
-  value->resize(base64_decoded_bytes(*text));
-  return !base64_decode(*text, reinterpret_cast<std::byte*>(value->data()));
+// The same at the back, with the white space behind it.
+bool take_back(char token, std::string_view* text) noexcept {
+  while (!text->empty() && is_json_space(text->back())) text->remove_suffix(1);
+  if (!text->ends_with(token)) return false;
+  text->remove_suffix(1);
+  return true;
 }
 
 std::optional<JsonFault> read_put(std::string_view body, size_t value_bytes_max, uint64_t now_ms,
                                   PutEnvelope* envelope) {
-  if (read_only_base64(body, value_bytes_max, &envelope->value)) return std::nullopt;
   FlatObject object(kPutMembers);
   if (auto fault = object.parse(body, kWhat)) return fault;
   if (!object[kValue].is_given()) return object.fault_at_end({"the member 'value' is missing"});
@@ -93,6 +79,13 @@ Problem no_memory() noexcept {
 }
 
 }  // namespace
+
+std::optional<std::string_view> only_value(std::string_view body) noexcept {
+  if (!take_front("{", &body) || !take_front("\"value\"", &body)) return std::nullopt;
+  if (!take_front(":", &body) || !take_front("\"", &body)) return std::nullopt;
+  if (!take_back('}', &body) || !take_back('"', &body)) return std::nullopt;
+  return body;
+}
 
 std::optional<Problem> parse_put_envelope(std::string_view body, size_t value_bytes_max,
                                           uint64_t now_ms, PutEnvelope* envelope) noexcept {

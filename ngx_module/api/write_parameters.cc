@@ -26,10 +26,15 @@ std::optional<Problem> read_number(const Query& query, Parameter parameter, int6
   return std::nullopt;
 }
 
-bool is_one_of(std::string_view content_type,
+// Without parameters such as charset.
+std::string_view media_type_of(std::string_view content_type) noexcept {
+  return without_spaces(content_type.substr(0, content_type.find(';')));
+}
+
+bool is_one_of(std::string_view media_type,
                std::initializer_list<std::string_view> types) noexcept {
-  return std::any_of(types.begin(), types.end(), [content_type](std::string_view type) {
-    return is_media_type(content_type, type);
+  return std::any_of(types.begin(), types.end(), [media_type](std::string_view type) {
+    return equals_ignoring_case(media_type, type);
   });
 }
 
@@ -64,31 +69,22 @@ std::optional<Problem> read_counter_step(const Query& query, CounterStep* step) 
   return read_number(query, Parameter::kInit, &step->initial);
 }
 
-bool is_media_type(std::string_view content_type, std::string_view lower) noexcept {
-  content_type = content_type.substr(0, content_type.find(';'));
-  while (!content_type.empty() && (content_type.back() == ' ' || content_type.back() == '\t')) {
-    content_type.remove_suffix(1);
-  }
-  return equals_ignoring_case(content_type, lower);
-}
-
 BodyForm body_form(std::string_view content_type, const Query& query) noexcept {
   if (query.has(Parameter::kRaw)) {
     return query.flag(Parameter::kRaw) ? BodyForm::kRaw : BodyForm::kEnvelope;
   }
-  if (is_one_of(content_type, {"", "application/json", "text/json", kForm})) {
-    return BodyForm::kEnvelope;
-  }
-  return is_media_type(content_type, "multipart/form-data") ? BodyForm::kMultipart : BodyForm::kRaw;
+  const std::string_view type = media_type_of(content_type);
+  if (is_one_of(type, {"", "application/json", "text/json", kForm})) return BodyForm::kEnvelope;
+  return equals_ignoring_case(type, "multipart/form-data") ? BodyForm::kMultipart : BodyForm::kRaw;
 }
 
 bool may_be_json(std::string_view content_type) noexcept {
-  return is_one_of(content_type,
+  return is_one_of(media_type_of(content_type),
                    {"", "application/json", "text/json", "application/merge-patch+json", kForm});
 }
 
 bool may_be_lines(std::string_view content_type) noexcept {
-  return is_one_of(content_type,
+  return is_one_of(media_type_of(content_type),
                    {"", "application/x-ndjson", "application/ndjson", "application/jsonl",
                     "application/x-jsonlines", "application/jsonlines", kForm});
 }

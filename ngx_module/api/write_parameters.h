@@ -26,10 +26,7 @@ struct CounterStep {
 [[nodiscard]] std::optional<Problem> read_counter_step(const Query& query,
                                                        CounterStep* step) noexcept;
 
-// The media type of a Content-Type, compared without case and parameters.
-bool is_media_type(std::string_view content_type, std::string_view lower) noexcept;
-
-// How the body of a PUT says the value.
+// How the body of a PUT says the value. Media types are compared without case and parameters.
 enum class BodyForm : uint8_t {
   kEnvelope,  // JSON; without a Content-Type, or with that of a form, which curl sends by itself
   kRaw,       // the body is the value: any other Content-Type, or `raw`

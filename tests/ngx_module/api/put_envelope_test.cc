@@ -55,7 +55,22 @@ TEST(PutEnvelope, TakesWhiteSpaceWhereJsonDoes) {
             at(14, "a character outside of the base64 alphabet"));
 }
 
-// The parser reads these, and not the short cut for {"value":"BASE64"}.
+TEST(PutEnvelope, FindsTheOnlyValueWithoutAParser) {
+  EXPECT_EQ(only_value(R"({"value":"aGVsbG8="})"), "aGVsbG8=");
+  EXPECT_EQ(only_value("\r\n{ \t\"value\" :\n\"aGVsbG8=\" } \n"), "aGVsbG8=");
+  EXPECT_EQ(only_value(R"({"value":""})"), "");
+  for (const char* body : {"", " ", "{", "{}", R"({"value")", R"({"value":")", R"({"value":"})",
+                           R"({"value":"")", R"({"value":"QQ=="]})", R"(["value":"QQ=="})",
+                           R"({"valve":"QQ=="})", R"({"value":7})", R"({"value" "QQ=="})",
+                           R"({"value":"QQ=="}x)", R"({"value":'QQ=='})", R"(x{"value":"QQ=="})",
+                           "{\"value\":\"QQ==\"}\v", R"({"encoding":"text","value":"QQ=="})"}) {
+    EXPECT_EQ(only_value(body), std::nullopt) << body;
+  }
+  // No base64: the parser's.
+  EXPECT_EQ(only_value(R"({"value":"QQ==","encoding":"base64"})"), R"(QQ==","encoding":"base64)");
+}
+
+// The parser reads these.
 TEST(PutEnvelope, ReadsEscapesWithinBase64) {
   EXPECT_EQ(value_of(R"({"value":"aGVsbG8\u003d"})"), "hello");
   EXPECT_EQ(value_of(R"({"value":"AAD\/"})"), std::string("\0\0\xff", 3));
