@@ -256,9 +256,11 @@ void StorageWorker::Threads::dispatch() {
     after_finish();
   } else {
     sync_busy_.store(true, std::memory_order_relaxed);
-    const std::lock_guard<std::mutex> guard(mutex_);
-    batch_ = &batch;
-    work_.notify_one();
+    {
+      const std::lock_guard<std::mutex> guard(mutex_);
+      batch_ = &batch;
+    }
+    work_.notify_one();  // not before: who wakes here and now would find the mutex taken
   }
   if (store_->wants_preparation()) {
     const std::lock_guard<std::mutex> guard(mutex_);
@@ -399,8 +401,10 @@ void StorageWorker::Threads::run_sync() {
     after_finish();
     lock.lock();
     sync_busy_.store(false, std::memory_order_release);  // pairs with sync_is_idle
+    lock.unlock();
     done_.notify_all();
     ring_doorbell(region_);
+    lock.lock();
   }
 }
 

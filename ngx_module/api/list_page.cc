@@ -1,5 +1,9 @@
 #include "ngx_module/api/list_page.h"
 
+#include <array>
+#include <charconv>
+#include <limits>
+
 #include "ngx_module/api/base64.h"
 #include "ngx_module/api/expiry.h"
 #include "ngx_module/api/json_key.h"
@@ -15,11 +19,20 @@ constexpr size_t kEscapedByteMax = 6;
 
 constexpr size_t kValueBytesPerMicrosecond = 1024;
 
+// A page of a hundred items without values; a longer one grows by doubling.
+constexpr size_t kUsualPageBytes = 8 * kKiB;
+
 void append_key(Bytes key, std::string* to) {
   const JsonKey member(key);
   const size_t at = to->size();
   to->resize(at + member.bytes());
   member.write(to->data() + at);
+}
+
+void append_number(uint64_t number, std::string* to) {
+  std::array<char, std::numeric_limits<uint64_t>::digits10 + 1> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  to->append(digits.data(), end);
 }
 
 void append_escaped(std::string_view text, std::string* to) {
@@ -56,7 +69,10 @@ bool has_expired(const StoredRecord& record, uint64_t now_ms) noexcept {
 
 ListPage::ListPage(ListQuery query, const Snapshot& snapshot, uint64_t now_ms)
     : query_(std::move(query)), now_ms_(now_ms), cursor_(snapshot.cursor()) {
-  body_ = "{\"revision\":" + std::to_string(snapshot.root().revision) + ",\"items\":[";
+  body_.reserve(kUsualPageBytes);
+  body_ += "{\"revision\":";
+  append_number(snapshot.root().revision, &body_);
+  body_ += ",\"items\":[";
 }
 
 Result<bool> ListPage::work(size_t budget) {
@@ -136,11 +152,14 @@ Status ListPage::list_item(const StoredRecord& record, size_t* cost) {
     finish(true);
     return Status::ok();
   }
-  last_ = {ListPosition::Kind::kKey, std::string(as_text(record.key))};
+  last_.kind = ListPosition::Kind::kKey;
+  last_.bytes.assign(as_text(record.key));
   body_ += body_.back() == '[' ? "{" : ",{";
   append_key(as_bytes(last_.bytes), &body_);
-  body_ += ",\"revision\":" + std::to_string(record.revision);
-  body_ += ",\"size\":" + std::to_string(record.value.bytes());
+  body_ += ",\"revision\":";
+  append_number(record.revision, &body_);
+  body_ += ",\"size\":";
+  append_number(record.value.bytes(), &body_);
   if (record.expires_at_ms != 0) {
     body_ += ",\"expires_at\":\"";
     body_ += ExpiryText(record.expires_at_ms).text();
