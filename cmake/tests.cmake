@@ -84,10 +84,13 @@ target_link_libraries(small_db_upstream PUBLIC small_db_api CURL::libcurl)
 small_db_test(nginx_tests SOURCES ${nginx_test_sources} TIMEOUT 120
   LIBRARIES small_db_upstream small_db_engine nlohmann_json::nlohmann_json CURL::libcurl)
 # Stands before the C library's calls in an nginx that is tested.
-add_library(disk_faults SHARED EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tests/preload/disk_faults.cc")
-add_dependencies(nginx_tests disk_faults)
+foreach(preload disk_faults pauses)
+  add_library(${preload} SHARED EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tests/preload/${preload}.cc")
+  add_dependencies(nginx_tests ${preload})
+endforeach()
 target_compile_definitions(nginx_tests PRIVATE
-  SMALL_DB_DISK_FAULTS_LIBRARY="$<TARGET_FILE:disk_faults>")
+  SMALL_DB_DISK_FAULTS_LIBRARY="$<TARGET_FILE:disk_faults>"
+  SMALL_DB_PAUSES_LIBRARY="$<TARGET_FILE:pauses>")
 
 # Chaos: the tests, and the program behind `./dev chaos`.
 small_db_glob(chaos_sources ROOTS tests/chaos SUFFIX ".cc")

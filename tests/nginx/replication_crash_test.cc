@@ -2,6 +2,7 @@
 // that was acknowledged is lost, and the backup never had what the primary did not have.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include <atomic>
 #include <functional>
@@ -60,7 +61,24 @@ class RevisionWatcher {
   std::thread thread_;  // the last: it uses the others
 };
 
-class ReplicationCrash : public ::testing::Test {
+// Of 1000 calls at which threads meet, so many have a pause before or after them, in every process
+// of the nginx that is started while this lives; see tests/preload.
+class Pauses {
+ public:
+  explicit Pauses(int permille) {
+    setenv("SMALL_DB_PAUSES", std::to_string(permille).c_str(), 1);
+    setenv("LD_PRELOAD", SMALL_DB_PAUSES_LIBRARY, 1);
+  }
+  ~Pauses() {
+    unsetenv("LD_PRELOAD");
+    unsetenv("SMALL_DB_PAUSES");
+  }
+  Pauses(const Pauses&) = delete;
+  Pauses& operator=(const Pauses&) = delete;
+};
+
+// With pauses and without.
+class ReplicationCrash : public ::testing::TestWithParam<int> {
  protected:
   // event: what happens again and again.
   void run(const std::function<void(ReplicaPair&)>& event, int rounds = 4) {
@@ -89,6 +107,8 @@ class ReplicationCrash : public ::testing::Test {
   }
 
  private:
+  const Pauses pauses_{GetParam()};
+
   // Writes, and the backup takes some of them.
   static void await_progress(ReplicaPair& pair, const LoadClients& load) {
     const uint64_t target = load.acknowledged() + 200;
@@ -102,37 +122,37 @@ class ReplicationCrash : public ::testing::Test {
   }
 };
 
-TEST_F(ReplicationCrash, ThePrimarysStorageProcessIsKilled) {
+TEST_P(ReplicationCrash, ThePrimarysStorageProcessIsKilled) {
   run([](ReplicaPair& pair) { kill_storage(pair.primary()); });
 }
 
-TEST_F(ReplicationCrash, TheBackupsStorageProcessIsKilled) {
+TEST_P(ReplicationCrash, TheBackupsStorageProcessIsKilled) {
   run([](ReplicaPair& pair) { kill_storage(pair.backup()); });
 }
 
-TEST_F(ReplicationCrash, AWorkerOfThePrimaryIsKilled) {
+TEST_P(ReplicationCrash, AWorkerOfThePrimaryIsKilled) {
   run([](ReplicaPair& pair) { kill(pair.primary().workers().at(0), SIGKILL); });
 }
 
-TEST_F(ReplicationCrash, AWorkerOfTheBackupIsKilled) {
+TEST_P(ReplicationCrash, AWorkerOfTheBackupIsKilled) {
   run([](ReplicaPair& pair) { kill(pair.backup().workers().at(0), SIGKILL); });
 }
 
-TEST_F(ReplicationCrash, AllOfThePrimaryIsKilled) {
+TEST_P(ReplicationCrash, AllOfThePrimaryIsKilled) {
   run([](ReplicaPair& pair) {
     pair.primary().kill_everything();
     pair.primary().start();
   });
 }
 
-TEST_F(ReplicationCrash, AllOfTheBackupIsKilled) {
+TEST_P(ReplicationCrash, AllOfTheBackupIsKilled) {
   run([](ReplicaPair& pair) {
     pair.backup().kill_everything();
     pair.backup().start();
   });
 }
 
-TEST_F(ReplicationCrash, BothAreKilled) {
+TEST_P(ReplicationCrash, BothAreKilled) {
   run([](ReplicaPair& pair) {
     pair.primary().kill_everything();
     pair.backup().kill_everything();
@@ -141,15 +161,15 @@ TEST_F(ReplicationCrash, BothAreKilled) {
   });
 }
 
-TEST_F(ReplicationCrash, ThePrimaryIsReloaded) {
+TEST_P(ReplicationCrash, ThePrimaryIsReloaded) {
   run([](ReplicaPair& pair) { pair.primary().reload(); });
 }
 
-TEST_F(ReplicationCrash, TheBackupIsReloaded) {
+TEST_P(ReplicationCrash, TheBackupIsReloaded) {
   run([](ReplicaPair& pair) { pair.backup().reload(); });
 }
 
-TEST_F(ReplicationCrash, TheBackupIsKilledWhileItTakesTheCheckpoint) {
+TEST_P(ReplicationCrash, TheBackupIsKilledWhileItTakesTheCheckpoint) {
   ReplicaPair pair({.memory = "64m"}, {.memory = "64m"});
   pair.start_primary();
   for (int i = 0; i < 40; ++i) pair.put("k" + std::to_string(i), std::string(800'000, 'v'));
@@ -162,6 +182,9 @@ TEST_F(ReplicationCrash, TheBackupIsKilledWhileItTakesTheCheckpoint) {
   ASSERT_TRUE(pair.backup_catches_up()) << pair.logs();
   pair.expect_same();
 }
+
+INSTANTIATE_TEST_SUITE_P(Pauses, ReplicationCrash, ::testing::Values(0, 100),
+                         [](const auto& info) { return info.param == 0 ? "No" : "Yes"; });
 
 }  // namespace
 }  // namespace small_db::testing
