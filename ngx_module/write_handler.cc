@@ -128,6 +128,22 @@ bool read_only_base64(ngx_http_request_t* r, std::string_view body, Write* write
   return true;
 }
 
+std::optional<Problem> read_envelope(std::string_view body, uint64_t now_ms, Write* write) {
+  PutEnvelope envelope;
+  const size_t limit = write->store->max_value_size;
+  if (auto problem = parse_put_envelope(body, limit, now_ms, &envelope)) return problem;
+  if (envelope.expiry.is_given) {
+    if (write->expiry.is_given) {
+      return make_problem(ProblemKind::kInvalidBody,
+                          {"'ttl' or 'expires_at' is given by a parameter already"});
+    }
+    write->expiry = envelope.expiry;
+  }
+  write->decoded = std::move(envelope.value);
+  write->value = write->decoded;
+  return std::nullopt;
+}
+
 // The value of a PUT, and when it expires.
 std::optional<Problem> read_put(ngx_http_request_t* r, std::string_view body, Write* write) {
   const size_t limit = write->store->max_value_size;
@@ -138,22 +154,10 @@ std::optional<Problem> read_put(ngx_http_request_t* r, std::string_view body, Wr
     write->value = body;
     return std::nullopt;
   }
-  if (read_only_base64(r, body, write)) {
-    std::string().swap(write->gathered);
-    return std::nullopt;
+  if (!read_only_base64(r, body, write)) {
+    if (auto problem = read_envelope(body, now_ms, write)) return problem;
   }
-  PutEnvelope envelope;
-  if (auto problem = parse_put_envelope(body, limit, now_ms, &envelope)) return problem;
-  if (envelope.expiry.is_given) {
-    if (write->expiry.is_given) {
-      return make_problem(ProblemKind::kInvalidBody,
-                          {"'ttl' or 'expires_at' is given by a parameter already"});
-    }
-    write->expiry = envelope.expiry;
-  }
-  std::string().swap(write->gathered);
-  write->decoded = std::move(envelope.value);
-  write->value = write->decoded;
+  std::string().swap(write->gathered);  // no longer needed: the value is decoded
   return std::nullopt;
 }
 
