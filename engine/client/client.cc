@@ -146,7 +146,7 @@ Status Client::write(uint64_t cookie, Bytes set) {
 
 bool Client::make_room_for_stream() noexcept {
   try {
-    streams_.reserve(streams_.size() + 1);
+    if (streams_.size() == streams_.capacity()) streams_.reserve(2 * streams_.size() + 1);
     return true;
   } catch (const std::bad_alloc&) {
     return false;

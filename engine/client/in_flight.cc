@@ -1,5 +1,6 @@
 #include "engine/client/in_flight.h"
 
+#include <bit>
 #include <new>
 #include <utility>
 
@@ -58,7 +59,7 @@ void InFlightTable::erase(InFlight* request) noexcept {
 // that differ in high bits only, spread over all places.
 size_t InFlightTable::home_of(uint64_t cookie) const noexcept {
   constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;  // 2^64 divided by the golden ratio
-  return static_cast<size_t>(cookie * kGolden >> 32) & (places_.size() - 1);
+  return static_cast<size_t>(cookie * kGolden >> std::countl_zero(places_.size() - 1));
 }
 
 size_t InFlightTable::place_of(uint64_t cookie) const noexcept {

@@ -29,11 +29,6 @@ Committer::Step Committer::take_frame(const ReplicatedFrame& frame, Batch& batch
     compare_content(frame);
     return Step::kDone;
   }
-  // What the primary before this one wrote was still being taken when this one was asked for more.
-  if (frame.first_revision < next_revision_ && frame.epoch > epoch_) {
-    replication_failure_ = {Code::kCorruption, "replication: a revision is here of another epoch"};
-    return Step::kDone;
-  }
   if (frame.next_revision() <= next_revision_) return Step::kDone;  // it is here already
   if (frame.first_revision > next_revision_) {
     replication_failure_ = {Code::kCorruption, "replication: a revision is missing"};
@@ -47,14 +42,12 @@ Committer::Step Committer::take_frame(const ReplicatedFrame& frame, Batch& batch
     if (batch.has_frame()) return Step::kFull;  // a frame of the log has one epoch
     epoch_ = frame.epoch;
   }
-  Status status = admit_frame(frame, batch);
+  const Status status = admit_frame(frame, batch);
   if (status.code() == Code::kOverloaded) return Step::kFull;
   if (status.code() == Code::kNoDiskSpace) {
     return batch.has_frame() ? Step::kFull : Step::kNoSpace;
   }
-  status = apply_frame(frame, batch);
-  if (status.code() == Code::kOverloaded) return Step::kFull;
-  replication_failure_ = status;
+  replication_failure_ = apply_frame(frame, batch);
   return Step::kDone;
 }
 

@@ -74,7 +74,9 @@ bool PagesAhead::make(uint64_t begin, uint64_t end) noexcept {
   const MutableBytes pages = memory_.subspan(begin, end - begin);
   if (can_be_huge_) {
     HugePages made = HugePages::kInUse;
-    for (int i = 0; i < kTries && made == HugePages::kInUse; ++i) made = make_huge_pages(pages);
+    for (int i = 0; i < kTries && made == HugePages::kInUse && !ending_; ++i) {
+      made = make_huge_pages(pages);
+    }
     if (made == HugePages::kMade) return true;
     can_be_huge_ = made != HugePages::kNever;
   }

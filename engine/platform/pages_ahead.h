@@ -6,6 +6,7 @@
 // would wait.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -39,10 +40,10 @@ class PagesAhead {
   uint64_t asked_;  // the filling thread's copy of wanted_
 
   std::mutex mutex_;
-  std::condition_variable work_;  // wanted_, ending_
-  uint64_t wanted_;               // guarded by mutex_
-  bool ending_ = false;           // guarded by mutex_
-  bool can_be_huge_ = true;       // this object's thread's own
+  std::condition_variable work_;     // wanted_, ending_
+  uint64_t wanted_;                  // guarded by mutex_
+  std::atomic<bool> ending_{false};  // stored under mutex_
+  bool can_be_huge_ = true;          // this object's thread's own
   std::thread thread_;
 };
 

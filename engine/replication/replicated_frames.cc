@@ -4,6 +4,12 @@
 
 namespace small_db {
 
+void ReplicatedFrames::ask_to_open() {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  closed_ = true;
+  asked_.store(true, std::memory_order_seq_cst);
+}
+
 bool ReplicatedFrames::push(ReplicatedFrame&& frame) {
   std::unique_lock<std::mutex> lock(mutex_);
   room_.wait(lock, [&] { return closed_ || bytes_ < kBytesMax; });
@@ -15,22 +21,19 @@ bool ReplicatedFrames::push(ReplicatedFrame&& frame) {
 
 const ReplicatedFrame* ReplicatedFrames::front() {
   const std::lock_guard<std::mutex> guard(mutex_);
-  if (closed_) return nullptr;
-  if (!has_taken() && !frames_.empty()) {
-    taken_ = std::move(frames_.front());
-    taken_in_ = opened_;
-    frames_.pop_front();
-    bytes_ -= taken_->body.size();
-    room_.notify_one();
-  }
-  return has_taken() ? &*taken_ : nullptr;
+  return closed_ || frames_.empty() ? nullptr : &frames_.front();
 }
 
-void ReplicatedFrames::pop() { taken_.reset(); }
+void ReplicatedFrames::pop() {
+  const std::lock_guard<std::mutex> guard(mutex_);
+  bytes_ -= frames_.front().body.size();
+  frames_.pop_front();
+  room_.notify_one();
+}
 
 bool ReplicatedFrames::empty() const {
   const std::lock_guard<std::mutex> guard(mutex_);
-  return closed_ || (!has_taken() && frames_.empty());
+  return closed_ || frames_.empty();
 }
 
 bool ReplicatedFrames::is_closed() const {
@@ -49,7 +52,7 @@ void ReplicatedFrames::open() {
   frames_.clear();
   bytes_ = 0;
   closed_ = false;
-  ++opened_;
+  asked_.store(false, std::memory_order_seq_cst);
 }
 
 }  // namespace small_db

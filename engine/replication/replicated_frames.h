@@ -1,13 +1,19 @@
 // What a backup has received of its primary's log and not yet made its own: a queue from the thread
 // that receives to the commit thread. Bounded in bytes: who receives waits for room, so that a
 // primary is never read faster than this node commits.
+//
+//   closed ──(ask_to_open)──▶ asked for ──(open)──▶ open ──(close, ask_to_open)──▶ …
+//
+// The commit thread opens it, when all that it has taken is on disk: what a new connection asks
+// for, and what comes by it, depends on nothing that a former one, perhaps to another primary, has
+// left on its way.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <mutex>
-#include <optional>
 #include <vector>
 
 #include "engine/base/bytes.h"
@@ -30,35 +36,33 @@ struct ReplicatedFrame {
 
 class ReplicatedFrames {
  public:
-  // Receiving thread. Waits for room. False: closed, the frame was not taken.
+  // Receiving thread. Closes it, and asks for it to be opened. Ring the doorbell then.
+  void ask_to_open();
+  // Waits for room. False: closed, the frame was not taken.
   bool push(ReplicatedFrame&& frame);
 
-  // Commit thread. The oldest frame, or nullptr. What it points to stays until pop() or the next
-  // front(), whatever the other threads do.
+  // Commit thread. The oldest frame, or nullptr; it stays until pop() or open().
   const ReplicatedFrame* front();
   void pop();
   bool empty() const;
-
-  // Any thread. close(): until open(), nothing is taken. open() forgets what is there.
-  bool is_closed() const;
-  void close();
+  bool is_asked_to_open() const noexcept { return asked_.load(std::memory_order_seq_cst); }
+  // Forgets what is there, and takes what comes.
   void open();
 
- private:
-  static constexpr size_t kBytesMax = 16 * kMiB;  // and two frames of any size
+  // Any thread. Until open(), nothing is taken or given out.
+  void close();
+  bool is_closed() const;
 
-  bool has_taken() const noexcept { return taken_ && taken_in_ == opened_; }
+ private:
+  static constexpr size_t kBytesMax = 16 * kMiB;  // and one frame of any size
 
   mutable std::mutex mutex_;
   std::condition_variable room_;
-  std::deque<ReplicatedFrame> frames_;  // guarded by mutex_, as all but the last two
-  size_t bytes_ = 0;                    // of frames_
-  bool closed_ = false;
-  uint64_t opened_ = 0;  // how often
-  // The commit thread's own: the frame that front() returned, and when. open() leaves it alone,
-  // since that thread may be reading it, but it is not returned again.
-  std::optional<ReplicatedFrame> taken_;
-  uint64_t taken_in_ = 0;
+  // Guarded by mutex_. Only the commit thread removes, so that its front() stays valid.
+  std::deque<ReplicatedFrame> frames_;
+  size_t bytes_ = 0;
+  bool closed_ = true;
+  std::atomic<bool> asked_{false};
 };
 
 }  // namespace small_db

@@ -2,6 +2,7 @@
 // and how it becomes one. The node's history is on disk before anything is done that stands on it.
 #include <algorithm>
 
+#include "engine/base/kill_point.h"
 #include "engine/recovery/data_directory.h"
 #include "engine/shm/doorbell.h"
 #include "engine/store/store.h"
@@ -224,6 +225,12 @@ bool Store::maintain_replication() {
     }
     committer_.accept_writes();
     fence();
+    return true;
+  }
+  if (replicated().is_asked_to_open()) {
+    if (has_work()) finish(seal());
+    if (!has_unhandled_failure()) replicated().open();
+    SMALL_DB_KILL_POINT("owner: log may be asked for");
     return true;
   }
   if (!committer_.has_promotion_requests()) return false;

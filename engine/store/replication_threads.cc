@@ -49,8 +49,12 @@ void StorageWorker::Threads::run_receiver() {
       replication_work_.wait(lock, [&] { return ending_ || follows(); });
       continue;
     }
+    store_->replicated().ask_to_open();
+    ring_doorbell(region_);
+    SMALL_DB_KILL_POINT("receiver: waits to connect");
+    replication_work_.wait(lock, [&] { return ending_ || !store_->replicated().is_closed(); });
+    if (ending_ || !follows()) continue;
     lock.unlock();
-    store_->replicated().open();
     const Follower::Next next = follower.follow();
     lock.lock();
     if (next == Follower::Next::kInstall) {

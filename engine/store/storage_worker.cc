@@ -276,6 +276,7 @@ void StorageWorker::Threads::sleep(Committer::Drained drained) {
   const bool idle = sync_is_idle();
   if (life_ends() || store_->wants_log_switch()) return;
   if (idle && (store_->has_work() || store_->checkpointer().has_news())) return;
+  if (idle && store_->replicated().is_asked_to_open()) return;
   if (drained == Committer::Drained::kAll && store_->ready()) return;
   if (drained == Committer::Drained::kFull && idle) return;
   if (drained == Committer::Drained::kNoSpace) {

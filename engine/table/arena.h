@@ -50,7 +50,7 @@ class Arena {
   size_t largest_bytes() const noexcept;
 
   // Where the block ends that lies farthest from the beginning, of all that were given out since
-  // clear(), or that were marked. Memory behind it was not touched.
+  // clear(), or that are marked. Where no owner was before, memory behind it was not touched.
   uint64_t reach_bytes() const noexcept { return reach_ * kGranuleBytes; }
 
   uint64_t granules() const noexcept { return granules_; }

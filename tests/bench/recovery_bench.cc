@@ -119,6 +119,8 @@ class CheckpointFile {
     CheckpointLoadOptions options;
     options.read_ahead = true;
     const Stopwatch watch;
+    PagesAhead pages(target.region().arena(), 0);
+    options.pages = &pages;
     const auto loaded = load_checkpoint(directory_, 1, table, options, nullptr);
     const double seconds = watch.seconds();
     check(loaded.status(), "load");

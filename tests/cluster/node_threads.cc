@@ -28,7 +28,9 @@ void ClusterNode::run_receiver() {
       while (!ending_ && !follows()) Fiber::pause();
       continue;
     }
-    store_->replicated().open();
+    store_->replicated().ask_to_open();
+    while (!ending_ && store_->replicated().is_closed()) Fiber::pause();
+    if (ending_) return;
     const Follower::Next next = follower.follow();
     const uint64_t pause_until_us = world_.now_us + kPauseUs;
     if (next == Follower::Next::kInstall) {

@@ -23,10 +23,7 @@ void expect_all_values(const NginxServer& server) {
 }
 
 TEST(HugePages, AreWhatAStoreGrowsIntoAndIsLoadedInto) {
-  const SharedMapping probe(kHugePageBytes);
-  if (make_huge_pages(probe.bytes()) != HugePages::kMade) {
-    GTEST_SKIP() << "no huge pages for shared memory here";
-  }
+  if (!kernel_makes_huge_pages()) GTEST_SKIP() << "no huge pages for shared memory here";
   NginxOptions options;
   options.memory = "128m";
   NginxServer server(options);

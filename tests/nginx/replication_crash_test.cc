@@ -86,6 +86,10 @@ class ReplicationCrash : public ::testing::TestWithParam<int> {
     ReplicaPair pair({.workers = 2, .memory = "32m", .store_lines = lines},
                      {.workers = 2, .memory = "32m", .store_lines = lines});
     pair.start();
+    for (const NginxServer* server : {&pair.primary(), &pair.backup()}) {
+      const std::string maps = read_file("/proc/" + std::to_string(server->master()) + "/maps");
+      ASSERT_NE(maps.find(SMALL_DB_PAUSES_LIBRARY), std::string::npos) << "no pauses";
+    }
     pair.primary().allow_log("exited on signal 9");
     pair.backup().allow_log("exited on signal 9");
     LoadClients load(pair.primary().port(), {.writers = 3, .readers = 1, .failures_allowed = true});

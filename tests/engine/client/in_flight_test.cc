@@ -4,6 +4,8 @@
 
 #include <random>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 namespace small_db {
 namespace {

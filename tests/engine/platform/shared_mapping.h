@@ -40,6 +40,24 @@ class SharedMapping {
   MutableBytes bytes_;
 };
 
+// What the kernel of this machine can do, asked without the code that is tested.
+inline bool kernel_has_advice(int advice) {
+  const size_t bytes = 2 * kHugePageBytes;
+  void* const room = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  SMALL_DB_ASSERT(room != MAP_FAILED);
+  const uintptr_t begin = align_up(reinterpret_cast<uintptr_t>(room), kHugePageBytes);
+  void* const huge_page =
+      mmap(reinterpret_cast<void*>(begin), kHugePageBytes, PROT_READ | PROT_WRITE,
+           MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  SMALL_DB_ASSERT(huge_page != MAP_FAILED);
+  *static_cast<char*>(huge_page) = 1;
+  const bool is_taken = madvise(huge_page, kHugePageBytes, advice) == 0;
+  munmap(room, bytes);
+  return is_taken;
+}
+inline bool kernel_makes_pages() { return kernel_has_advice(23); }       // MADV_POPULATE_WRITE
+inline bool kernel_makes_huge_pages() { return kernel_has_advice(25); }  // MADV_COLLAPSE
+
 // How much shared memory a process has mapped as huge pages.
 inline size_t huge_page_bytes_of(pid_t pid) {
   std::ifstream lines("/proc/" + std::to_string(pid) + "/smaps");

@@ -23,8 +23,19 @@ bool is_whole(const ReplicatedFrame& frame) {
   });
 }
 
+// As the commit thread does when asked.
+void open_if_asked(ReplicatedFrames& frames) {
+  if (frames.is_asked_to_open()) frames.open();
+}
+
+void connect(ReplicatedFrames& frames) {
+  frames.ask_to_open();
+  open_if_asked(frames);
+}
+
 TEST(ReplicatedFrames, ComeInTheirOrder) {
   ReplicatedFrames frames;
+  connect(frames);
   EXPECT_TRUE(frames.empty());
   EXPECT_EQ(frames.front(), nullptr);
   ASSERT_TRUE(frames.push(frame_of(1)));
@@ -40,20 +51,44 @@ TEST(ReplicatedFrames, ComeInTheirOrder) {
   EXPECT_TRUE(frames.empty());
 }
 
-TEST(ReplicatedFrames, AreForgottenWhenTheQueueIsOpenedAgain) {
+TEST(ReplicatedFrames, AreNotTakenBeforeTheQueueIsOpened) {
   ReplicatedFrames frames;
+  EXPECT_TRUE(frames.is_closed());
+  EXPECT_FALSE(frames.is_asked_to_open());
+  EXPECT_FALSE(frames.push(frame_of(1)));
+  frames.ask_to_open();
+  EXPECT_TRUE(frames.is_asked_to_open());
+  EXPECT_TRUE(frames.is_closed());
+  EXPECT_FALSE(frames.push(frame_of(1)));
+  frames.open();
+  EXPECT_FALSE(frames.is_asked_to_open());
+  EXPECT_FALSE(frames.is_closed());
+  EXPECT_TRUE(frames.push(frame_of(1)));
+}
+
+// Who asks for it to be opened again may do so at any time: the frame that is being applied stays.
+TEST(ReplicatedFrames, StayUntilTheQueueIsOpenedAgain) {
+  ReplicatedFrames frames;
+  connect(frames);
   ASSERT_TRUE(frames.push(frame_of(1)));
   ASSERT_TRUE(frames.push(frame_of(2)));
-  ASSERT_NE(frames.front(), nullptr);
+  const ReplicatedFrame* taken = frames.front();
+  frames.ask_to_open();
+  EXPECT_EQ(taken->first_revision, 1u);
+  EXPECT_TRUE(is_whole(*taken));
+  EXPECT_TRUE(frames.empty());
+  EXPECT_EQ(frames.front(), nullptr);
+  frames.pop();
   frames.open();
   EXPECT_TRUE(frames.empty());
   EXPECT_EQ(frames.front(), nullptr);
-  ASSERT_TRUE(frames.push(frame_of(1)));
-  EXPECT_EQ(frames.front()->first_revision, 1u);
+  ASSERT_TRUE(frames.push(frame_of(7)));
+  EXPECT_EQ(frames.front()->first_revision, 7u);
 }
 
 TEST(ReplicatedFrames, AreNotTakenWhileTheQueueIsClosed) {
   ReplicatedFrames frames;
+  connect(frames);
   ASSERT_TRUE(frames.push(frame_of(1)));
   frames.close();
   EXPECT_TRUE(frames.is_closed());
@@ -62,46 +97,39 @@ TEST(ReplicatedFrames, AreNotTakenWhileTheQueueIsClosed) {
   EXPECT_FALSE(frames.push(frame_of(2)));
 }
 
-// The receiver opens the queue for a new connection while a frame of the last one is being applied.
-TEST(ReplicatedFrames, StayWholeInTheHandOfWhoTookThem) {
-  ReplicatedFrames frames;
-  ASSERT_TRUE(frames.push(frame_of(1)));
-  const ReplicatedFrame* taken = frames.front();
-  frames.open();
-  ASSERT_TRUE(frames.push(frame_of(7)));
-  EXPECT_EQ(taken->first_revision, 1u);
-  EXPECT_TRUE(is_whole(*taken));
-  frames.pop();
-  ASSERT_NE(frames.front(), nullptr);
-  EXPECT_EQ(frames.front()->first_revision, 7u);
-}
-
 TEST(ReplicatedFramesThreads, OneReceivesAndReconnectsWhileTheOtherTakes) {
+  constexpr uint64_t kFrames = 5;
   ReplicatedFrames frames;
   std::atomic<bool> ended{false};
   std::thread receiver([&] {
     for (int connection = 0; connection < 2000; ++connection) {
-      frames.open();
-      for (uint64_t revision = 1; revision <= 5; ++revision) frames.push(frame_of(revision));
+      frames.ask_to_open();
+      while (frames.is_closed()) std::this_thread::yield();
+      for (uint64_t revision = 1; revision <= kFrames; ++revision) frames.push(frame_of(revision));
     }
     ended.store(true);
   });
-  uint64_t taken = 0;
+  uint64_t last = 0;  // of this connection
   for (;;) {
     const bool last_look = ended.load();
     while (const ReplicatedFrame* frame = frames.front()) {
+      EXPECT_EQ(frame->first_revision, last + 1);
+      last = frame->first_revision;
       EXPECT_TRUE(is_whole(*frame));
-      ++taken;
       frames.pop();
     }
     if (last_look) break;
+    if (!frames.is_asked_to_open()) continue;
+    frames.open();
+    last = 0;
   }
   receiver.join();
-  EXPECT_GE(taken, 5u);  // of the last connection
+  EXPECT_EQ(last, kFrames);
 }
 
 TEST(ReplicatedFramesThreads, WhoReceivesWaitsForRoom) {
   ReplicatedFrames frames;
+  connect(frames);
   std::atomic<int> pushed{0};
   std::thread receiver([&] {
     for (uint64_t revision = 1; revision <= 8; ++revision) {
@@ -114,12 +142,25 @@ TEST(ReplicatedFramesThreads, WhoReceivesWaitsForRoom) {
     const ReplicatedFrame* frame = frames.front();
     if (frame == nullptr) continue;
     EXPECT_EQ(frame->first_revision, expected);
-    EXPECT_LE(pushed.load(), static_cast<int>(expected) + 4);  // 16 MiB, and this one
+    EXPECT_LE(pushed.load(), static_cast<int>(expected) + 3);  // 16 MiB with this one
     frames.pop();
     ++expected;
   }
   receiver.join();
   EXPECT_EQ(pushed.load(), 8);
+}
+
+TEST(ReplicatedFramesThreads, WhoWaitsForRoomIsWokenWhenTheQueueIsClosed) {
+  ReplicatedFrames frames;
+  connect(frames);
+  std::atomic<int> pushed{0};
+  std::thread receiver([&] {
+    while (frames.push(frame_of(1, 4 * kMiB))) ++pushed;
+  });
+  while (pushed.load() < 4) std::this_thread::yield();
+  frames.close();
+  receiver.join();
+  EXPECT_EQ(pushed.load(), 4);
 }
 
 }  // namespace

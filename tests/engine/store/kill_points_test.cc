@@ -55,7 +55,9 @@ constexpr const char* kClientPoints[] = {
 // Of a backup, and not reached here: replication_test.cc looks at what stands in memory there.
 constexpr const char* kBackupPoints[] = {
     "install: bootstrap in force",
+    "owner: log may be asked for",
     "receiver: bootstrap ready",
+    "receiver: waits to connect",
 };
 
 enum class Role : uint32_t { kNobody, kOwner, kClient };

@@ -64,15 +64,27 @@ TEST_F(ReplicationThreads, AnEmptyBackupBecomesACopyAndFollows) {
 // What threads of the test's nodes meet at marked points (engine/base/kill_point.h).
 struct Marks {
   static constexpr int kNever = -1;
+  static inline std::atomic<bool> waits_to_connect{false};
+  static inline std::atomic<bool> may_connect{false};
   static inline std::atomic<bool> bootstrap_ready{false};
   static inline std::atomic<int> distrust_when_installed{kNever};
   static inline Node* backup = nullptr;
 
-  // Holds owners that are about to sleep until the bootstrap is ready.
+  // Holds owners that are about to sleep until the receiver waits to connect.
+  static void delay_sleep_until_asked(const char* name) noexcept {
+    const std::string_view mark(name);
+    if (mark == "receiver: waits to connect") waits_to_connect.store(true);
+    if (mark == "owner: about to sleep") {
+      EXPECT_TRUE(eventually([] { return waits_to_connect.load(); }));
+    }
+  }
+  // Holds owners that are about to sleep, when the receiver may be at work, until the bootstrap is
+  // ready.
   static void delay_sleep(const char* name) noexcept {
     const std::string_view mark(name);
     if (mark == "receiver: bootstrap ready") bootstrap_ready.store(true);
-    if (mark == "owner: about to sleep") {
+    if (mark == "owner: log may be asked for") may_connect.store(true);
+    if (mark == "owner: about to sleep" && may_connect.load()) {
       EXPECT_TRUE(eventually([] { return bootstrap_ready.load(); }));
     }
   }
@@ -100,6 +112,16 @@ TEST_F(MarkedReplication, ABootstrapThatIsReadyJustBeforeItsOwnerSleepsIsPutInFo
   b_.start();
   ASSERT_TRUE(catches_up(b_, a_)) << b_.log();
   EXPECT_TRUE(Marks::bootstrap_ready.load());
+}
+
+TEST_F(MarkedReplication, AReceiverThatAsksJustBeforeItsOwnerSleepsMayConnect) {
+  a_.start();
+  put_many(a_, 0, 10);
+  ASSERT_EQ(a_.checkpoint().code, Code::kOk);
+  kill_point_hook = Marks::delay_sleep_until_asked;
+  b_.start();
+  ASSERT_TRUE(catches_up(b_, a_)) << b_.log();
+  EXPECT_TRUE(Marks::waits_to_connect.load());
 }
 
 // Whoever comes next must load the primary's checkpoint, and not go on with the memory of the old
