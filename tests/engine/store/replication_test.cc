@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "engine/base/kill_point.h"
+#include "engine/shm/doorbell.h"
 #include "tests/sim/nodes.h"
 
 namespace small_db::testing {
@@ -64,6 +65,7 @@ TEST_F(ReplicationThreads, AnEmptyBackupBecomesACopyAndFollows) {
 // What threads of the test's nodes meet at marked points (engine/base/kill_point.h).
 struct Marks {
   static constexpr int kNever = -1;
+  static inline std::atomic<bool> is_held{false};
   static inline std::atomic<bool> waits_to_connect{false};
   static inline std::atomic<bool> may_connect{false};
   static inline std::atomic<bool> bootstrap_ready{false};
@@ -75,6 +77,7 @@ struct Marks {
     const std::string_view mark(name);
     if (mark == "receiver: waits to connect") waits_to_connect.store(true);
     if (mark == "owner: about to sleep") {
+      is_held.store(true);
       EXPECT_TRUE(eventually([] { return waits_to_connect.load(); }));
     }
   }
@@ -115,13 +118,18 @@ TEST_F(MarkedReplication, ABootstrapThatIsReadyJustBeforeItsOwnerSleepsIsPutInFo
 }
 
 TEST_F(MarkedReplication, AReceiverThatAsksJustBeforeItsOwnerSleepsMayConnect) {
-  a_.start();
-  put_many(a_, 0, 10);
-  ASSERT_EQ(a_.checkpoint().code, Code::kOk);
+  constexpr uint64_t kNeverUs = 3'600'000'000;
+  a_.options.idle_frame_after_us = kNeverUs;  // nothing else wakes the owners
+  b_.options.idle_frame_after_us = kNeverUs;
+  start_both();
   kill_point_hook = Marks::delay_sleep_until_asked;
-  b_.start();
+  ring_doorbell(b_.region());
+  ASSERT_TRUE(eventually([] { return Marks::is_held.load(); }));
+  a_.set_reachable(false);
+  ASSERT_TRUE(eventually([] { return Marks::waits_to_connect.load(); }));
+  a_.set_reachable(true);
+  put_many(a_, 100, 10);
   ASSERT_TRUE(catches_up(b_, a_)) << b_.log();
-  EXPECT_TRUE(Marks::waits_to_connect.load());
 }
 
 // Whoever comes next must load the primary's checkpoint, and not go on with the memory of the old
