@@ -78,6 +78,7 @@ bool PagesAhead::make(uint64_t begin, uint64_t end) noexcept {
       made = make_huge_pages(pages);
     }
     if (made == HugePages::kMade) return true;
+    if (ending_) return false;
     can_be_huge_ = made != HugePages::kNever;
   }
   return make_pages(pages);

@@ -52,7 +52,9 @@ void StorageWorker::Threads::run_receiver() {
     store_->replicated().ask_to_open();
     ring_doorbell(region_);
     SMALL_DB_KILL_POINT("receiver: waits to connect");
-    replication_work_.wait(lock, [&] { return ending_ || !store_->replicated().is_closed(); });
+    // Opened, and maybe closed again since: then it is asked for once more.
+    replication_work_.wait(lock,
+                           [&] { return ending_ || !store_->replicated().is_asked_to_open(); });
     if (ending_ || !follows()) continue;
     lock.unlock();
     const Follower::Next next = follower.follow();

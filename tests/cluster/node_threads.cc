@@ -29,8 +29,8 @@ void ClusterNode::run_receiver() {
       continue;
     }
     store_->replicated().ask_to_open();
-    while (!ending_ && store_->replicated().is_closed()) Fiber::pause();
-    if (ending_) return;
+    while (!ending_ && store_->replicated().is_asked_to_open()) Fiber::pause();
+    if (ending_ || !follows()) continue;
     const Follower::Next next = follower.follow();
     const uint64_t pause_until_us = world_.now_us + kPauseUs;
     if (next == Follower::Next::kInstall) {

@@ -95,6 +95,7 @@ TEST(ReplicatedFrames, AreNotTakenWhileTheQueueIsClosed) {
   EXPECT_TRUE(frames.empty());
   EXPECT_EQ(frames.front(), nullptr);
   EXPECT_FALSE(frames.push(frame_of(2)));
+  EXPECT_FALSE(frames.is_asked_to_open());
 }
 
 TEST(ReplicatedFramesThreads, OneReceivesAndReconnectsWhileTheOtherTakes) {
