@@ -19,7 +19,7 @@ namespace small_db {
 class PagesAhead {
  public:
   // Of the first `used` bytes no page is made. `memory` must stay mapped until this object ends,
-  // which ends the thread, too, and waits for one step of its work.
+  // which ends the thread, too, and waits for one try at a step of its work.
   PagesAhead(MutableBytes memory, uint64_t used);
   ~PagesAhead();
   PagesAhead(const PagesAhead&) = delete;

@@ -1,36 +1,26 @@
 // A disk that fails for a while, under a whole nginx: what was acknowledged stays, reads go on, and
 // writes come back without anybody's help where that is safe.
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <nlohmann/json.hpp>
 
 #include "tests/nginx/nginx_server.h"
+#include "tests/nginx/preload.h"
 #include "tests/nginx/processes.h"
 
 namespace small_db::testing {
 namespace {
 
-// Faults of the disk for the nginx that is started while this lives; see tests/preload.
+// Faults of the disk for the nginx that is started while this lives.
 class DiskFaults {
  public:
-  DiskFaults() {
-    setenv("SMALL_DB_DISK_FAULTS", file().c_str(), 1);
-    setenv("LD_PRELOAD", SMALL_DB_DISK_FAULTS_LIBRARY, 1);
-  }
-  ~DiskFaults() {
-    unsetenv("LD_PRELOAD");
-    unsetenv("SMALL_DB_DISK_FAULTS");
-  }
-  DiskFaults(const DiskFaults&) = delete;
-  DiskFaults& operator=(const DiskFaults&) = delete;
-
   void set(const std::string& lines) { write_file(file(), lines); }
   void clear() { unlink(file().c_str()); }
 
  private:
   std::string file() const { return directory_.path() + "/faults"; }
   TempDirectory directory_;
+  const Preload preload_{SMALL_DB_DISK_FAULTS_LIBRARY, "SMALL_DB_DISK_FAULTS", file()};
 };
 
 // nginx takes no variable over into its processes that is not named.

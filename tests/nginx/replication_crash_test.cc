@@ -2,13 +2,13 @@
 // that was acknowledged is lost, and the backup never had what the primary did not have.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 
 #include <atomic>
 #include <functional>
 #include <thread>
 
 #include "tests/nginx/load_clients.h"
+#include "tests/nginx/preload.h"
 #include "tests/nginx/processes.h"
 #include "tests/nginx/replica_nodes.h"
 
@@ -61,23 +61,7 @@ class RevisionWatcher {
   std::thread thread_;  // the last: it uses the others
 };
 
-// Of 1000 calls at which threads meet, so many have a pause before or after them, in every process
-// of the nginx that is started while this lives; see tests/preload.
-class Pauses {
- public:
-  explicit Pauses(int permille) {
-    setenv("SMALL_DB_PAUSES", std::to_string(permille).c_str(), 1);
-    setenv("LD_PRELOAD", SMALL_DB_PAUSES_LIBRARY, 1);
-  }
-  ~Pauses() {
-    unsetenv("LD_PRELOAD");
-    unsetenv("SMALL_DB_PAUSES");
-  }
-  Pauses(const Pauses&) = delete;
-  Pauses& operator=(const Pauses&) = delete;
-};
-
-// With pauses and without.
+// With and without pauses: so many at 1000 calls at which threads meet.
 class ReplicationCrash : public ::testing::TestWithParam<int> {
  protected:
   // event: what happens again and again.
@@ -111,7 +95,7 @@ class ReplicationCrash : public ::testing::TestWithParam<int> {
   }
 
  private:
-  const Pauses pauses_{GetParam()};
+  const Preload pauses_{SMALL_DB_PAUSES_LIBRARY, "SMALL_DB_PAUSES", std::to_string(GetParam())};
 
   // Writes, and the backup takes some of them.
   static void await_progress(ReplicaPair& pair, const LoadClients& load) {
