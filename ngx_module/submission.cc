@@ -64,7 +64,7 @@ void submit_and_wait(ngx_http_request_t* r, const StoreConf& store, const WaitKi
     cancel_wait(*cookie);
     return refuse(r, kind, submitted.code());
   }
-  start_wait(r, *cookie);
+  start_wait(r);
   expect_outcomes();
 }
 

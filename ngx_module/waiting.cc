@@ -7,19 +7,19 @@
 namespace small_db {
 namespace {
 
-constexpr ngx_msec_t kLostCheckMs = 1000;
+constexpr ngx_msec_t kTickMs = 1000;
 
 struct Wait {
   uint64_t cookie = 0;  // generation << 32 | index; 0: free
   ngx_http_request_t* r = nullptr;
   Client* client = nullptr;
   const WaitKind* kind = nullptr;
-  ngx_msec_t left_ms = 0;  // to the deadline, from when the timer fires
-  ngx_event_t timer{};     // its address must stay
+  ngx_msec_t deadline_ms = 0;  // by ngx_current_msec, which wraps round
 };
 
 class WaitTable {
  public:
+  WaitTable() noexcept;
   // nullptr when there is no memory.
   Wait* open() noexcept;
   Wait* find(uint64_t cookie) noexcept;  // nullptr: it is over
@@ -29,11 +29,19 @@ class WaitTable {
 
  private:
   static uint32_t index_of(uint64_t cookie) noexcept { return static_cast<uint32_t>(cookie); }
+  static void pass_time(ngx_event_t* event) noexcept;
 
   std::vector<Wait*> waits_;
   std::vector<uint32_t> free_;  // has room for every index, so that close() needs no memory
   uint32_t next_generation_ = 1;
+  ngx_event_t timer_{};  // set while a request waits, and up to a tick longer
 };
+
+WaitTable::WaitTable() noexcept {
+  timer_.handler = pass_time;
+  timer_.data = this;
+  timer_.log = ngx_cycle->log;
+}
 
 Wait* WaitTable::open() noexcept {
   if (free_.empty()) {
@@ -52,6 +60,8 @@ Wait* WaitTable::open() noexcept {
   free_.pop_back();
   if (next_generation_ == 0) next_generation_ = 1;
   waits_[index]->cookie = static_cast<uint64_t>(next_generation_++) << 32 | index;
+  timer_.cancelable = 0;
+  if (!timer_.timer_set) ngx_add_timer(&timer_, kTickMs);
   return waits_[index];
 }
 
@@ -62,11 +72,11 @@ Wait* WaitTable::find(uint64_t cookie) noexcept {
 }
 
 void WaitTable::close(Wait* wait) noexcept {
-  if (wait->timer.timer_set) ngx_del_timer(&wait->timer);
   free_.push_back(index_of(wait->cookie));
   wait->cookie = 0;
   wait->r = nullptr;
   wait->client = nullptr;
+  timer_.cancelable = open_count() == 0;
 }
 
 WaitTable& table() noexcept {
@@ -94,18 +104,21 @@ void finish(Wait* wait, const WriteOutcome& outcome) noexcept {
   ngx_http_run_posted_requests(c);
 }
 
-void arm_timer(Wait* wait) noexcept {
-  const ngx_msec_t next_ms =
-      wait->kind->is_lost == nullptr ? wait->left_ms : std::min(wait->left_ms, kLostCheckMs);
-  wait->left_ms -= next_ms;
-  ngx_add_timer(&wait->timer, next_ms);
+bool is_over(const Wait& wait) noexcept {
+  if (static_cast<ngx_msec_int_t>(wait.deadline_ms - ngx_current_msec) <= 0) return true;
+  return wait.kind->is_lost != nullptr && wait.kind->is_lost(wait.r);
 }
 
-void pass_time(ngx_event_t* event) noexcept {
-  auto* wait = static_cast<Wait*>(event->data);
-  if (wait->left_ms != 0 && !wait->kind->is_lost(wait->r)) return arm_timer(wait);
-  wait->client->cancel(wait->cookie);
-  finish(wait, without_answer(Code::kOutcomeUnknown));
+void WaitTable::pass_time(ngx_event_t* event) noexcept {
+  auto* table = static_cast<WaitTable*>(event->data);
+  // By index: an answer may run what opens new waits.
+  for (size_t i = 0; i < table->waits_.size(); ++i) {
+    Wait* wait = table->waits_[i];
+    if (wait->cookie == 0 || !is_over(*wait)) continue;
+    wait->client->cancel(wait->cookie);
+    finish(wait, without_answer(Code::kOutcomeUnknown));
+  }
+  if (table->open_count() != 0 && !event->timer_set) ngx_add_timer(event, kTickMs);
 }
 
 }  // namespace
@@ -116,6 +129,7 @@ uint64_t open_wait(ngx_http_request_t* r, Client* client, const WaitKind& kind) 
   wait->r = r;
   wait->client = client;
   wait->kind = &kind;
+  wait->deadline_ms = ngx_current_msec + kind.deadline_ms;
   return wait->cookie;
 }
 
@@ -124,16 +138,9 @@ Status submit_waiting(uint64_t cookie) noexcept {
   return wait == nullptr ? Status::ok() : wait->kind->submit(wait->r, *wait->client, cookie);
 }
 
-void start_wait(ngx_http_request_t* r, uint64_t cookie) noexcept {
+void start_wait(ngx_http_request_t* r) noexcept {
   r->read_event_handler = ngx_http_test_reading;
   r->write_event_handler = ngx_http_request_empty_handler;
-  Wait* wait = table().find(cookie);
-  wait->timer = {};
-  wait->timer.handler = pass_time;
-  wait->timer.data = wait;
-  wait->timer.log = r->connection->log;
-  wait->left_ms = wait->kind->deadline_ms;
-  arm_timer(wait);
 }
 
 void cancel_wait(uint64_t cookie) noexcept {

@@ -6,8 +6,9 @@
 //                ├─────(deadline, lost)─▶ answered "outcome unknown"
 //                └─────(client gone, request freed)─▶ cancelled
 //
-// The deadline is a timer that is not cancelable: nginx drops a waiting request that has none when
-// a worker drains. All of it runs in the worker's event loop.
+// Deadlines are looked at once a second, by one timer for all. While a request waits, it is not
+// cancelable: nginx drops a waiting request without such a timer when a worker drains. All of it
+// runs in the worker's event loop.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ struct WaitKind {
   ngx_int_t (*answer)(ngx_http_request_t* r, const WriteOutcome& outcome) noexcept;
   // True when no outcome will ever come. Asked once a second; nullptr: one always comes.
   bool (*is_lost)(ngx_http_request_t* r) noexcept;
-  ngx_msec_t deadline_ms;
+  ngx_msec_t deadline_ms;  // from the beginning; up to a second later
 };
 
 // Enters the request into the table. Returns its cookie, 0 when there is no memory.
@@ -35,9 +36,9 @@ uint64_t open_wait(ngx_http_request_t* r, Client* client, const WaitKind& kind) 
 // wait is over: there is nothing to submit.
 Status submit_waiting(uint64_t cookie) noexcept;
 
-// From now on the request waits: watches its client and its deadline. REQUIRES: a reference to the
-// request is held for the wait (r->main->count), which the answer gives back.
-void start_wait(ngx_http_request_t* r, uint64_t cookie) noexcept;
+// From now on the request waits, and its client is watched. REQUIRES: a reference to the request is
+// held for the wait (r->main->count), which the answer gives back.
+void start_wait(ngx_http_request_t* r) noexcept;
 
 // Forgets the wait and cancels the request at the engine. Harmless when it is over.
 void cancel_wait(uint64_t cookie) noexcept;

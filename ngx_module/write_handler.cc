@@ -96,6 +96,12 @@ std::optional<Problem> refuse_post(const ngx_http_request_t* r,
                       {"a step of a counter has no body: the parameter incr says it"});
 }
 
+// What the parameters say of the expiry. The time is asked for only if they say anything.
+std::optional<Problem> read_expiry(const Query& query, const StoreConf& store, Expiry* expiry) {
+  if (!query.has(Parameter::kTtl) && !query.has(Parameter::kExpiresAt)) return std::nullopt;
+  return read_expiry(query, store_now_ms(store.region), expiry);
+}
+
 // Problems that are known before the body is read.
 std::optional<Problem> refuse_early(const ngx_http_request_t* r,
                                     const ItemRequest& request) noexcept {
@@ -105,9 +111,7 @@ std::optional<Problem> refuse_early(const ngx_http_request_t* r,
   if (r->method == NGX_HTTP_POST) problem = refuse_post(r, request);
   if (problem) return problem;
   Expiry expiry;
-  if ((problem = read_expiry(request.query, store_now_ms(request.store->region), &expiry))) {
-    return problem;
-  }
+  if ((problem = read_expiry(request.query, *request.store, &expiry))) return problem;
   return why_no_write(r, *request.store);
 }
 
@@ -128,9 +132,10 @@ bool read_only_base64(ngx_http_request_t* r, std::string_view body, Write* write
   return true;
 }
 
-std::optional<Problem> read_envelope(std::string_view body, uint64_t now_ms, Write* write) {
+std::optional<Problem> read_envelope(std::string_view body, Write* write) {
   PutEnvelope envelope;
   const size_t limit = write->store->max_value_size;
+  const uint64_t now_ms = store_now_ms(write->store->region);
   if (auto problem = parse_put_envelope(body, limit, now_ms, &envelope)) return problem;
   if (envelope.expiry.is_given) {
     if (write->expiry.is_given) {
@@ -147,23 +152,17 @@ std::optional<Problem> read_envelope(std::string_view body, uint64_t now_ms, Wri
 // The value of a PUT, and when it expires.
 std::optional<Problem> read_put(ngx_http_request_t* r, std::string_view body, Write* write) {
   const size_t limit = write->store->max_value_size;
-  const uint64_t now_ms = store_now_ms(write->store->region);
-  if (auto problem = read_expiry(write->query, now_ms, &write->expiry)) return problem;
+  if (auto problem = read_expiry(write->query, *write->store, &write->expiry)) return problem;
   if (body_form(content_type_of(r), write->query) == BodyForm::kRaw) {
     if (body.size() > limit) return too_large("the value", body.size(), "max_value_size", limit);
     write->value = body;
     return std::nullopt;
   }
   if (!read_only_base64(r, body, write)) {
-    if (auto problem = read_envelope(body, now_ms, write)) return problem;
+    if (auto problem = read_envelope(body, write)) return problem;
   }
   std::string().swap(write->gathered);  // no longer needed: the value is decoded
   return std::nullopt;
-}
-
-std::optional<Problem> read_post(Write* write) {
-  const uint64_t now_ms = store_now_ms(write->store->region);
-  return read_expiry(write->query, now_ms, &write->expiry);
 }
 
 void add_operation(const ngx_http_request_t* r, const Write& write, WriteSetBuilder* set) {
@@ -186,7 +185,9 @@ std::optional<Problem> prepare(ngx_http_request_t* r, std::string_view body,
     if (r->method == NGX_HTTP_PATCH) {
       problem = parse_patch(body, store_now_ms(write->store->region), &write->expiry);
     }
-    if (r->method == NGX_HTTP_POST) problem = read_post(write);
+    if (r->method == NGX_HTTP_POST) {
+      problem = read_expiry(write->query, *write->store, &write->expiry);
+    }
     if (problem) return problem;
     const bool is_record = (r->method & (NGX_HTTP_PUT | NGX_HTTP_DELETE)) != 0;
     if (is_record && write->conditions.is_empty()) return std::nullopt;
