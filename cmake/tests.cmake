@@ -16,14 +16,8 @@ if(SMALL_DB_PCH)
   target_precompile_headers(gtest_pch PRIVATE <gtest/gtest.h>)
 endif()
 
-# small_db_test(NAME SOURCES files LIBRARIES libraries TIMEOUT seconds): none without sources.
-function(small_db_test NAME)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES" ${ARGN})
-  if(NOT ARG_SOURCES)
-    return()
-  endif()
-  add_executable(${NAME} ${ARG_SOURCES})
-  target_link_libraries(${NAME} ${ARG_LIBRARIES} GTest::gtest_main)
+# How all that belongs to tests is compiled.
+function(small_db_compile_as_test NAME)
   target_compile_options(${NAME} PRIVATE ${small_db_test_options})
   target_compile_definitions(${NAME} PRIVATE
     SMALL_DB_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
@@ -32,6 +26,17 @@ function(small_db_test NAME)
   if(SMALL_DB_PCH)
     target_precompile_headers(${NAME} REUSE_FROM gtest_pch)
   endif()
+endfunction()
+
+# small_db_test(NAME SOURCES files LIBRARIES libraries TIMEOUT seconds): none without sources.
+function(small_db_test NAME)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES" ${ARGN})
+  if(NOT ARG_SOURCES)
+    return()
+  endif()
+  add_executable(${NAME} ${ARG_SOURCES})
+  target_link_libraries(${NAME} ${ARG_LIBRARIES} GTest::gtest_main)
+  small_db_compile_as_test(${NAME})
   gtest_discover_tests(${NAME} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${NAME}."
     PROPERTIES LABELS ${NAME} TIMEOUT ${ARG_TIMEOUT})
 endfunction()
@@ -42,6 +47,14 @@ if(NOT SMALL_DB_KILL_POINTS)
 endif()
 small_db_glob(engine_test_sources ROOTS tests/engine tests/sim SUFFIX "_test.cc"
   EXCLUDE "${unmarked}")
+if(SMALL_DB_THREADED_TESTS)
+  foreach(source ${engine_test_sources})
+    file(STRINGS "${source}" found REGEX "[Tt]hread" LIMIT_COUNT 1)
+    if(NOT found)
+      list(REMOVE_ITEM engine_test_sources "${source}")
+    endif()
+  endforeach()
+endif()
 small_db_test(engine_tests SOURCES ${engine_test_sources} TIMEOUT 120
   LIBRARIES small_db_sim small_db_engine)
 
@@ -93,16 +106,15 @@ target_compile_definitions(nginx_tests PRIVATE
   SMALL_DB_PAUSES_LIBRARY="$<TARGET_FILE:pauses>")
 
 # Chaos: the tests, and the program behind `./dev chaos`.
-small_db_glob(chaos_sources ROOTS tests/chaos SUFFIX ".cc")
-list(FILTER chaos_sources EXCLUDE REGEX "/main\\.cc$")
+small_db_glob(chaos_sources ROOTS tests/chaos SUFFIX ".cc" EXCLUDE "/main\\.cc$|_test\\.cc$")
+small_db_glob(chaos_test_sources ROOTS tests/chaos SUFFIX "_test.cc")
 set(nginx_helpers ${nginx_test_sources})
 list(FILTER nginx_helpers INCLUDE REGEX "/(http_client|nginx_server|processes|replica_nodes|reserved_port|seen_responses)\\.cc$")
-small_db_test(chaos_tests SOURCES ${chaos_sources} ${nginx_helpers} TIMEOUT 300
-  LIBRARIES small_db_engine nlohmann_json::nlohmann_json CURL::libcurl)
-list(FILTER chaos_sources EXCLUDE REGEX "_test\\.cc$")
-add_executable(chaos tests/chaos/main.cc ${chaos_sources} ${nginx_helpers})
-target_link_libraries(chaos small_db_engine nlohmann_json::nlohmann_json CURL::libcurl GTest::gtest)
-target_compile_definitions(chaos PRIVATE
-  SMALL_DB_NGINX_BINARY="${SMALL_DB_NGINX_BINARY}"
-  SMALL_DB_MODULE_FILE="${SMALL_DB_MODULE_FILE}")
+add_library(chaos_parts OBJECT EXCLUDE_FROM_ALL ${chaos_sources} ${nginx_helpers})
+target_link_libraries(chaos_parts PUBLIC
+  small_db_engine nlohmann_json::nlohmann_json CURL::libcurl GTest::gtest)
+small_db_compile_as_test(chaos_parts)
+small_db_test(chaos_tests SOURCES ${chaos_test_sources} TIMEOUT 300 LIBRARIES chaos_parts)
+add_executable(chaos tests/chaos/main.cc)
+target_link_libraries(chaos chaos_parts)
 endif()

@@ -22,17 +22,26 @@ run_ctest() {
   ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error "$@"
 }
 
+# Tests of a whole nginx wait for it more than they work.
+run_waiting_tests() { jobs=$((2 * jobs)) run_ctest release "$@"; }
+
 # The whole-nginx tests note which answers they saw; these must be the documented ones.
 responses_file=$root/build/log/responses.txt
 
 nginx_tests_noted() {
   rm -f "$responses_file"
   fetch_promtool
-  SMALL_DB_PROMTOOL=$root/build/promtool/promtool SMALL_DB_RESPONSES=$responses_file run_ctest release -L '^nginx_tests$'
+  SMALL_DB_PROMTOOL=$root/build/promtool/promtool SMALL_DB_RESPONSES=$responses_file \
+    run_waiting_tests -L '^nginx_tests$'
 }
 
 openapi_tests() {
   SMALL_DB_RESPONSES=$responses_file run_ctest release -L '^openapi_tests$'
+}
+
+build_threads_tests() {
+  cmake --preset tsan -B build/tsan-threads -DSMALL_DB_THREADED_TESTS=ON >/dev/null
+  cmake --build build/tsan-threads -j "$jobs" --target engine_tests
 }
 
 has_tests() { [ -n "$(find "$root/tests/$1" -name "$2" -print -quit 2>/dev/null)" ]; }
@@ -57,14 +66,14 @@ test_everything() {
   check nginx nginx_tests_noted
   check openapi openapi_tests
   check bench-quick bench_all --quick
-  ! has_tests chaos '*.cc' || check chaos run_ctest release -L '^chaos_tests$'
+  ! has_tests chaos '*.cc' || check chaos run_waiting_tests -L '^chaos_tests$'
   check build-asan build_preset asan engine_tests api_tests fuzzers
   # What a kill at a marked point leaves behind is the release build's matter: no sanitizer sees it.
   check unit-asan run_ctest asan -L '^(engine|api)_tests$' -E KillPoints
-  check build-tsan build_preset tsan engine_tests
-  check threads-tsan run_ctest tsan -L '^engine_tests$' -R Thread
+  check build-tsan build_threads_tests
+  check threads-tsan run_ctest tsan-threads -L '^engine_tests$'
   if has_tests fuzz '*_fuzzer.cc'; then
-    fuzz_check_all "${FUZZ_SECONDS:-15}"
+    fuzz_check_all "${FUZZ_SECONDS:-10}"
   fi
   check module-static module_build_static
   lint_checks

@@ -12,9 +12,9 @@ using checkpoint_test::Records;
 using checkpoint_test::records_of;
 
 // In its own thread, and in the caller's.
-class CheckpointLoaderTest : public CheckpointTest, public ::testing::WithParamInterface<bool> {
+class CheckpointLoaderThreads : public CheckpointTest, public ::testing::WithParamInterface<bool> {
  protected:
-  CheckpointLoaderTest() : CheckpointTest(32 * kMiB), target_memory_(32 * kMiB) {
+  CheckpointLoaderThreads() : CheckpointTest(32 * kMiB), target_memory_(32 * kMiB) {
     options_.read_ahead = GetParam();
   }
 
@@ -45,11 +45,11 @@ class CheckpointLoaderTest : public CheckpointTest, public ::testing::WithParamI
   uint64_t damage_offset_ = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(, CheckpointLoaderTest, ::testing::Bool(), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(, CheckpointLoaderThreads, ::testing::Bool(), [](const auto& info) {
   return info.param ? "ReadingAhead" : "InOneThread";
 });
 
-TEST_P(CheckpointLoaderTest, ATableIsLoadedAsItWasWritten) {
+TEST_P(CheckpointLoaderThreads, ATableIsLoadedAsItWasWritten) {
   put_many();
   ASSERT_OK(write(*directory_));
   uint64_t done = 0;
@@ -70,14 +70,14 @@ TEST_P(CheckpointLoaderTest, ATableIsLoadedAsItWasWritten) {
   EXPECT_EQ(target_->published()->data_bytes, table_.published()->data_bytes);
 }
 
-TEST_P(CheckpointLoaderTest, AnEmptyCheckpointLoadsAsAnEmptyTable) {
+TEST_P(CheckpointLoaderThreads, AnEmptyCheckpointLoadsAsAnEmptyTable) {
   ASSERT_OK(write(*directory_));
   ASSERT_OK(load().status());
   ASSERT_OK(target_->check());
   EXPECT_TRUE(records_of(target_->cursor()).empty());
 }
 
-TEST_P(CheckpointLoaderTest, TheLogGoesOnTopInTheSameBatch) {
+TEST_P(CheckpointLoaderThreads, TheLogGoesOnTopInTheSameBatch) {
   put_many();
   ASSERT_OK(write(*directory_));
   ASSERT_OK(load().status());
@@ -100,7 +100,7 @@ TEST_P(CheckpointLoaderTest, TheLogGoesOnTopInTheSameBatch) {
   EXPECT_TRUE(records_of(target_->cursor()) == records_of(table_.cursor()));
 }
 
-TEST_P(CheckpointLoaderTest, DamageIsReportedWithItsPlace) {
+TEST_P(CheckpointLoaderThreads, DamageIsReportedWithItsPlace) {
   put_many();
   ASSERT_OK(write(*directory_));
   const size_t bytes = disk_.contents(kName).size();
@@ -112,11 +112,11 @@ TEST_P(CheckpointLoaderTest, DamageIsReportedWithItsPlace) {
   ASSERT_OK(target_->check());
 }
 
-TEST_P(CheckpointLoaderTest, AMissingFileIsNotFound) {
+TEST_P(CheckpointLoaderThreads, AMissingFileIsNotFound) {
   EXPECT_EQ(load().status().code(), Code::kNotFound);
 }
 
-TEST_P(CheckpointLoaderTest, ATableThatIsTooSmallSaysSo) {
+TEST_P(CheckpointLoaderThreads, ATableThatIsTooSmallSaysSo) {
   put_many();
   ASSERT_OK(write(*directory_));
   RegionMemory small(5 * kMiB);

@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kBytes = 96 * kMiB;
 constexpr uint64_t kDeadlineUs = 20'000'000;
 
-class PagesAheadTest : public ::testing::Test {
+class PagesAheadThread : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!kernel_makes_pages()) GTEST_SKIP() << "a kernel before 5.14: pages are made one by one";
@@ -32,7 +32,7 @@ class PagesAheadTest : public ::testing::Test {
   const SharedMapping mapping_{kBytes};
 };
 
-TEST_F(PagesAheadTest, MakesWhatIsWantedAndChangesNothing) {
+TEST_F(PagesAheadThread, MakesWhatIsWantedAndChangesNothing) {
   mapping_.bytes()[5000] = std::byte{7};
   {
     PagesAhead ahead(mapping_.bytes(), 0);
@@ -45,7 +45,7 @@ TEST_F(PagesAheadTest, MakesWhatIsWantedAndChangesNothing) {
   EXPECT_EQ(mapping_.bytes()[5001], std::byte{0});
 }
 
-TEST_F(PagesAheadTest, MakesHugePagesWhereTheKernelHasThem) {
+TEST_F(PagesAheadThread, MakesHugePagesWhereTheKernelHasThem) {
   if (!kernel_makes_huge_pages()) GTEST_SKIP() << "no huge pages for shared memory here";
   PagesAhead ahead(mapping_.bytes(), 0);
   ahead.want(40 * kMiB);
@@ -54,7 +54,7 @@ TEST_F(PagesAheadTest, MakesHugePagesWhereTheKernelHasThem) {
 }
 
 // Where the mapping allows none: the pages are there all the same.
-TEST_F(PagesAheadTest, MakesSmallPagesElsewhere) {
+TEST_F(PagesAheadThread, MakesSmallPagesElsewhere) {
   PagesAhead ahead(mapping_.bytes().subspan(kHugePageBytes / 2, kBytes / 2), 0);
   ahead.want(kBytes);
   // From the first whole huge page to the last, and the page that SetUp made.
@@ -62,7 +62,7 @@ TEST_F(PagesAheadTest, MakesSmallPagesElsewhere) {
   EXPECT_EQ(mapping_.resident_bytes(), kBytes / 2 - kHugePageBytes + 4096);
 }
 
-TEST_F(PagesAheadTest, LeavesWhatIsInUseAndKeepsAheadOfIt) {
+TEST_F(PagesAheadThread, LeavesWhatIsInUseAndKeepsAheadOfIt) {
   {
     PagesAhead ahead(mapping_.bytes(), 33 * kMiB);
     ahead.reached(33 * kMiB);  // a sixteenth is to be there; twice as much is made
@@ -72,7 +72,7 @@ TEST_F(PagesAheadTest, LeavesWhatIsInUseAndKeepsAheadOfIt) {
   EXPECT_EQ(mapping_.resident_bytes(), 4096 + 4 * kMiB);  // from 34 to 38 MiB
 }
 
-TEST_F(PagesAheadTest, MakesNoMoreThanThereIs) {
+TEST_F(PagesAheadThread, MakesNoMoreThanThereIs) {
   PagesAhead ahead(mapping_.bytes().first(kBytes - 100), 0);
   ahead.reached(kBytes);
   EXPECT_TRUE(reaches(kBytes - kHugePageBytes));
