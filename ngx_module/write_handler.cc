@@ -26,13 +26,14 @@ constexpr size_t kReadBytes = 64 * kKiB;  // of the body, in one step
 // A write from its header to its end. What the engine may be reading goes after the wait has been
 // cancelled.
 struct Write {
-  explicit Write(ItemRequest from) noexcept
-      : store(from.store), key(from.key), query(std::move(from.query)) {}
+  Write(ItemRequest from, BodyForm its_form) noexcept
+      : store(from.store), key(from.key), query(std::move(from.query)), form(its_form) {}
   ~Write() { cancel_wait(cookie); }
 
   StoreConf* store;
   std::string_view key;  // in the request's pool or in `query`
   Query query;
+  BodyForm form;  // of a PUT
   Conditions conditions;
   std::optional<BodyReader> body;
   std::string gathered;        // the body, where nginx has it in pieces
@@ -63,13 +64,11 @@ Problem unsupported(std::string_view content_type, const char* what) noexcept {
                       {"the Content-Type is '", QuotedInput(content_type).text(), "', ", what});
 }
 
-std::optional<Problem> refuse_put(const ngx_http_request_t* r,
-                                  const ItemRequest& request) noexcept {
-  const std::string_view content_type = content_type_of(r);
+std::optional<Problem> refuse_put(const ngx_http_request_t* r, const ItemRequest& request,
+                                  BodyForm form) noexcept {
   const size_t limit = request.store->max_value_size;
-  const BodyForm form = body_form(content_type, request.query);
   if (form == BodyForm::kMultipart) {
-    return unsupported(content_type, "which is neither JSON nor a raw value; ?raw takes any");
+    return unsupported(content_type_of(r), "which is neither JSON nor a raw value; ?raw takes any");
   }
   // Half of a value would take the place of the whole (RFC 9110 section 14.5).
   if (r->headers_in.content_range != nullptr) {
@@ -103,10 +102,10 @@ std::optional<Problem> read_expiry(const Query& query, const StoreConf& store, E
 }
 
 // Problems that are known before the body is read.
-std::optional<Problem> refuse_early(const ngx_http_request_t* r,
-                                    const ItemRequest& request) noexcept {
+std::optional<Problem> refuse_early(const ngx_http_request_t* r, const ItemRequest& request,
+                                    BodyForm form) noexcept {
   std::optional<Problem> problem;
-  if (r->method == NGX_HTTP_PUT) problem = refuse_put(r, request);
+  if (r->method == NGX_HTTP_PUT) problem = refuse_put(r, request, form);
   if (r->method == NGX_HTTP_PATCH) problem = refuse_patch(r);
   if (r->method == NGX_HTTP_POST) problem = refuse_post(r, request);
   if (problem) return problem;
@@ -153,7 +152,7 @@ std::optional<Problem> read_envelope(std::string_view body, Write* write) {
 std::optional<Problem> read_put(ngx_http_request_t* r, std::string_view body, Write* write) {
   const size_t limit = write->store->max_value_size;
   if (auto problem = read_expiry(write->query, *write->store, &write->expiry)) return problem;
-  if (body_form(content_type_of(r), write->query) == BodyForm::kRaw) {
+  if (write->form == BodyForm::kRaw) {
     if (body.size() > limit) return too_large("the value", body.size(), "max_value_size", limit);
     write->value = body;
     return std::nullopt;
@@ -161,7 +160,7 @@ std::optional<Problem> read_put(ngx_http_request_t* r, std::string_view body, Wr
   if (!read_only_base64(r, body, write)) {
     if (auto problem = read_envelope(body, write)) return problem;
   }
-  std::string().swap(write->gathered);  // no longer needed: the value is decoded
+  if (!write->gathered.empty()) std::string().swap(write->gathered);  // the value is decoded
   return std::nullopt;
 }
 
@@ -282,10 +281,11 @@ std::optional<Problem> read_conditions(const ngx_http_request_t* r, Conditions* 
 ngx_int_t handle_write(ItemRequest request) noexcept {
   ngx_http_request_t* r = request.r;
   Conditions conditions;
-  std::optional<Problem> problem = read_conditions(r, &conditions);
-  if (!problem) problem = refuse_early(r, request);
-  if (problem) return refuse(r, *problem);
-  Write* write = make_context<Write>(r, std::move(request));
+  if (const auto problem = read_conditions(r, &conditions)) return refuse(r, *problem);
+  const bool is_put = r->method == NGX_HTTP_PUT;
+  const BodyForm form = is_put ? body_form(content_type_of(r), request.query) : BodyForm::kEnvelope;
+  if (const auto problem = refuse_early(r, request, form)) return refuse(r, *problem);
+  Write* write = make_context<Write>(r, std::move(request), form);
   if (write == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
   write->conditions = std::move(conditions);
   return read_body(r, proceed_with_body);

@@ -81,8 +81,12 @@ Problem no_memory() noexcept {
 }  // namespace
 
 std::optional<std::string_view> only_value(std::string_view body) noexcept {
-  if (!take_front("{", &body) || !take_front("\"value\"", &body)) return std::nullopt;
-  if (!take_front(":", &body) || !take_front("\"", &body)) return std::nullopt;
+  // Without white space, as programs write it; it may stand between any two tokens.
+  const bool is_dense = take_front("{\"value\":\"", &body);
+  if (!is_dense) {
+    if (!take_front("{", &body) || !take_front("\"value\"", &body)) return std::nullopt;
+    if (!take_front(":", &body) || !take_front("\"", &body)) return std::nullopt;
+  }
   if (!take_back('}', &body) || !take_back('"', &body)) return std::nullopt;
   return body;
 }

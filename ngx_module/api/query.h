@@ -80,7 +80,7 @@ class Parameters {
 // The parameters that a request has. A request without any costs no memory.
 class Query {
  public:
-  bool has(Parameter parameter) const noexcept { return find(parameter) != nullptr; }
+  bool has(Parameter parameter) const noexcept { return !is_empty() && find(parameter) != nullptr; }
 
   // The decoded value; empty when the parameter is not there, or has none.
   std::string_view text(Parameter parameter) const noexcept;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -44,6 +45,20 @@ TEST(Quit, AnswersAWriteThatIsUnderWay) {
   server.stop();
   server.start();
   EXPECT_EQ(value_in(HttpClient(server.port()).get("/v1/kv/k")), "value");
+}
+
+// The timer that looks at deadlines is still set, for up to a second.
+TEST(Quit, IsNotHeldUpByAWriteThatIsOver) {
+  auto shortest = Clock::duration::max();
+  for (int round = 0; round < 5; round++) {
+    NginxServer server;
+    server.start();
+    expect_ok(HttpClient(server.port()).put("/v1/kv/k", base64_envelope("value")));
+    const auto begin = Clock::now();
+    server.stop();
+    shortest = std::min(shortest, Clock::now() - begin);
+  }
+  EXPECT_LT(shortest, std::chrono::milliseconds(800));
 }
 
 // The storage process waits for the workers for a while, not for ever.
