@@ -30,6 +30,7 @@ class WaitTable {
  private:
   static uint32_t index_of(uint64_t cookie) noexcept { return static_cast<uint32_t>(cookie); }
   static void pass_time(ngx_event_t* event) noexcept;
+  void set_timer() noexcept;
 
   std::vector<Wait*> waits_;
   std::vector<uint32_t> free_;  // has room for every index, so that close() needs no memory
@@ -40,7 +41,12 @@ class WaitTable {
 WaitTable::WaitTable() noexcept {
   timer_.handler = pass_time;
   timer_.data = this;
+}
+
+// With the log of the configuration in force: without a master process, a reload makes another.
+void WaitTable::set_timer() noexcept {
   timer_.log = ngx_cycle->log;
+  ngx_add_timer(&timer_, kTickMs);
 }
 
 Wait* WaitTable::open() noexcept {
@@ -61,7 +67,7 @@ Wait* WaitTable::open() noexcept {
   if (next_generation_ == 0) next_generation_ = 1;
   waits_[index]->cookie = static_cast<uint64_t>(next_generation_++) << 32 | index;
   timer_.cancelable = 0;
-  if (!timer_.timer_set) ngx_add_timer(&timer_, kTickMs);
+  if (!timer_.timer_set) set_timer();
   return waits_[index];
 }
 
@@ -118,7 +124,7 @@ void WaitTable::pass_time(ngx_event_t* event) noexcept {
     wait->client->cancel(wait->cookie);
     finish(wait, without_answer(Code::kOutcomeUnknown));
   }
-  if (table->open_count() != 0 && !event->timer_set) ngx_add_timer(event, kTickMs);
+  if (table->open_count() != 0 && !event->timer_set) table->set_timer();
 }
 
 }  // namespace
