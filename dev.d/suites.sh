@@ -73,7 +73,7 @@ test_everything() {
   check build-tsan build_threads_tests
   check threads-tsan run_ctest tsan-threads -L '^engine_tests$'
   if has_tests fuzz '*_fuzzer.cc'; then
-    fuzz_check_all "${FUZZ_SECONDS:-10}"
+    fuzz_check_all "${FUZZ_SECONDS:-15}"
   fi
   check module-static module_build_static
   lint_checks
