@@ -22,6 +22,8 @@ inline constexpr size_t kExtentBytesMax = 32 * kKiB;
 // One group commit. A single operation may exceed the bytes: it is then alone in its batch.
 inline constexpr size_t kBatchBytesMax = 4 * kMiB;
 inline constexpr size_t kBatchRequestsMax = 16 * 1024;
+// A batch this long waits for no more requests: to write it takes longer than all else of its sync.
+inline constexpr size_t kBatchBytesEnough = kMiB;
 
 // A disk's atomic unit in the crash model: frames of the log start on this boundary.
 inline constexpr size_t kSectorBytes = 512;

@@ -43,10 +43,11 @@ Committer::Drained Committer::drain(Batch& batch) {
   // A batch without a commit leaves the table as it was: opening it again takes back memory that
   // came free since.
   if (!batch_is_open_ || (!batch.has_work() && ready())) open(batch);
+  const size_t bytes_before = batch.frame.body_bytes();
   tell_time();
   if (is_primary_) {
     if (!std::exchange(removal_yields_, false)) remove_expired(batch);
-  } else if (const Drained drained = take_frames(batch); drained != Drained::kAll) {
+  } else if (const Drained drained = take_frames(batch); drained != Drained::kEnough) {
     return drained;
   }
   while (std::optional<Request> request = intake_.next()) {
@@ -61,9 +62,12 @@ Committer::Drained Committer::drain(Batch& batch) {
     }
     intake_.accept();
     batch.release(request->slot, request->submission.end_position);
+    if (batch.frame.body_bytes() - bytes_before >= options_.batch_bytes_enough) {
+      return Drained::kEnough;
+    }
   }
   known_ = KnownRequests();  // what was in the rings when this owner came has been read
-  return Drained::kAll;
+  return Drained::kEnough;
 }
 
 void Committer::seal(Batch& batch) {

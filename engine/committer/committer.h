@@ -35,6 +35,7 @@ namespace small_db {
 struct CommitterOptions {
   size_t batch_bytes_max = kBatchBytesMax;
   size_t batch_requests_max = kBatchRequestsMax;
+  size_t batch_bytes_enough = kBatchBytesEnough;
   size_t log_reserve_bytes = 512 * kKiB;  // of the prepared log space: for deletes alone
   // A primary's write is seen and answered when so many followers have it on disk as well.
   uint32_t acks_required = 0;
@@ -86,7 +87,7 @@ class Committer {
 
   // What ended a drain.
   enum class Drained : uint8_t {
-    kAll,      // nothing is left to read
+    kEnough,   // nothing is left to read, or the batch has grown by batch_bytes_enough
     kFull,     // the batch, or the one in sync, must be published first
     kNoSpace,  // the next request waits for prepared log space
   };

@@ -241,17 +241,17 @@ void StorageWorker::Threads::commit_until_stopped() {
 }
 
 // Whoever waits for this processor goes first, and that may be a worker in the middle of its turn:
-// a sync takes as long for a larger batch. Where nobody waits, nothing is lost.
+// a sync takes as long for a larger batch, up to some size. Where nobody waits, nothing is lost.
 void StorageWorker::Threads::let_others_submit() {
-  if (store_->open_requests() <= kInlineRequestsMax) return;
+  if (store_->open_requests() <= kInlineRequestsMax || store_->has_enough()) return;
   std::this_thread::yield();
   store_->drain();
 }
 
 void StorageWorker::Threads::dispatch() {
-  const uint32_t requests = store_->open_requests();
+  const bool is_small = store_->open_requests() <= kInlineRequestsMax && !store_->has_enough();
   Batch& batch = store_->seal();
-  if (requests <= kInlineRequestsMax && !store_->wants_acks()) {
+  if (is_small && !store_->wants_acks()) {
     store_->finish(batch);
     after_finish();
   } else {
@@ -277,7 +277,7 @@ void StorageWorker::Threads::sleep(Committer::Drained drained) {
   if (life_ends() || store_->wants_log_switch()) return;
   if (idle && (store_->has_work() || store_->checkpointer().has_news())) return;
   if (idle && store_->replicated().is_asked_to_open()) return;
-  if (drained == Committer::Drained::kAll && store_->ready()) return;
+  if (drained == Committer::Drained::kEnough && store_->ready()) return;
   if (drained == Committer::Drained::kFull && idle) return;
   if (drained == Committer::Drained::kNoSpace) {
     if (store_->log_space_decided()) return;

@@ -56,6 +56,10 @@ class Store : public FollowerHost {
   bool has_work() const noexcept { return open_batch().has_work(); }
   const Batch& open_batch() const noexcept { return batches_[open_batch_]; }
   uint32_t open_requests() const noexcept { return batches_[open_batch_].frame.requests(); }
+  // True when the open batch should wait for no more requests.
+  bool has_enough() const noexcept {
+    return open_batch().frame.body_bytes() >= options_.batch_bytes_enough;
+  }
   bool ready() { return !awaits_checkpoint_ && committer_.ready(); }
   // Commit thread, nothing open. Microseconds until expired records are to be removed; UINT64_MAX:
   // none is to expire.
@@ -148,6 +152,7 @@ class Store : public FollowerHost {
   bool sweep();
   std::shared_ptr<LogWriter> shared_log() const;
   void set_log(std::shared_ptr<LogWriter> log);
+  LogSpace::Ahead choose_ahead();
   void set_disk_full(const Status& status);
   void set_disk_has_space();
 
@@ -194,6 +199,10 @@ class Store : public FollowerHost {
   std::shared_ptr<LogWriter> log_;
   mutable std::mutex log_mutex_;
   std::shared_ptr<LogWriter> prepared_log_;  // the preparer's own
+  // The preparer's own: the counters at its last step, and what they said.
+  uint64_t prepared_commits_ = 0;
+  uint64_t prepared_log_bytes_ = 0;
+  bool frames_are_long_ = false;
   std::array<Batch, 2> batches_;
   size_t open_batch_ = 0;
   bool idle_wanted_ = false;
