@@ -24,6 +24,8 @@ inline constexpr size_t kBatchBytesMax = 4 * kMiB;
 inline constexpr size_t kBatchRequestsMax = 16 * 1024;
 // A batch this long waits for no more requests: to write it takes longer than all else of its sync.
 inline constexpr size_t kBatchBytesEnough = kMiB;
+// And a drain that has added so much looks up: the sync before may have ended.
+inline constexpr size_t kDrainBytes = 128 * kKiB;
 
 // A disk's atomic unit in the crash model: frames of the log start on this boundary.
 inline constexpr size_t kSectorBytes = 512;

@@ -47,7 +47,7 @@ Committer::Drained Committer::drain(Batch& batch) {
   tell_time();
   if (is_primary_) {
     if (!std::exchange(removal_yields_, false)) remove_expired(batch);
-  } else if (const Drained drained = take_frames(batch); drained != Drained::kEnough) {
+  } else if (const Drained drained = take_frames(batch); drained != Drained::kAll) {
     return drained;
   }
   while (std::optional<Request> request = intake_.next()) {
@@ -62,12 +62,10 @@ Committer::Drained Committer::drain(Batch& batch) {
     }
     intake_.accept();
     batch.release(request->slot, request->submission.end_position);
-    if (batch.frame.body_bytes() - bytes_before >= options_.batch_bytes_enough) {
-      return Drained::kEnough;
-    }
+    if (batch.frame.body_bytes() - bytes_before >= options_.drain_bytes) return Drained::kMore;
   }
   known_ = KnownRequests();  // what was in the rings when this owner came has been read
-  return Drained::kEnough;
+  return Drained::kAll;
 }
 
 void Committer::seal(Batch& batch) {

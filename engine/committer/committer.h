@@ -35,7 +35,7 @@ namespace small_db {
 struct CommitterOptions {
   size_t batch_bytes_max = kBatchBytesMax;
   size_t batch_requests_max = kBatchRequestsMax;
-  size_t batch_bytes_enough = kBatchBytesEnough;
+  size_t drain_bytes = kDrainBytes;
   size_t log_reserve_bytes = 512 * kKiB;  // of the prepared log space: for deletes alone
   // A primary's write is seen and answered when so many followers have it on disk as well.
   uint32_t acks_required = 0;
@@ -87,7 +87,8 @@ class Committer {
 
   // What ended a drain.
   enum class Drained : uint8_t {
-    kEnough,   // nothing is left to read, or the batch has grown by batch_bytes_enough
+    kAll,      // nothing is left to read
+    kMore,     // drain_bytes were added, and there may be more
     kFull,     // the batch, or the one in sync, must be published first
     kNoSpace,  // the next request waits for prepared log space
   };

@@ -8,7 +8,7 @@
 namespace small_db {
 
 Committer::Drained Committer::take_frames(Batch& batch) {
-  if (refusal_ != Code::kOk || !replication_failure_.is_ok()) return Drained::kEnough;
+  if (refusal_ != Code::kOk || !replication_failure_.is_ok()) return Drained::kAll;
   while (const ReplicatedFrame* frame = replicated_.front()) {
     switch (take_frame(*frame, batch)) {
       case Step::kFull:
@@ -18,10 +18,10 @@ Committer::Drained Committer::take_frames(Batch& batch) {
       case Step::kDone:
         break;
     }
-    if (!replication_failure_.is_ok()) return Drained::kEnough;
+    if (!replication_failure_.is_ok()) return Drained::kAll;
     replicated_.pop();
   }
-  return Drained::kEnough;
+  return Drained::kAll;
 }
 
 Committer::Step Committer::take_frame(const ReplicatedFrame& frame, Batch& batch) {

@@ -30,6 +30,8 @@ struct Hash128 {
   uint64_t high = 0;
   bool operator==(const Hash128&) const = default;
 };
+inline constexpr size_t kHash128Bytes = 16;  // as it is kept in memory: low, high
+static_assert(sizeof(Hash128) == kHash128Bytes);
 
 // SipHash-2-4-128 of a message that comes in pieces of any length.
 class SipHash128 {

@@ -1,7 +1,8 @@
 // The hash of a content that is being built: records that are added and subtracted are noted, and
 // hashed eight at a time (content_hash_lanes.h). One thread.
 //
-// Who notes a record keeps its bytes as they are until it is settled.
+// Who notes a record keeps its bytes as they are until it is settled. By then its hash stands where
+// it is to be kept, for who takes the record away again.
 #pragma once
 
 #include <array>
@@ -14,8 +15,11 @@ namespace small_db {
 
 class ContentSum {
  public:
-  void add(const RecordInLane& record) noexcept { note(record, false); }
-  void subtract(const RecordInLane& record) noexcept { note(record, true); }
+  // keep_at: 16 bytes to keep the record's hash in; or nullptr.
+  void add(const RecordInLane& record, std::byte* keep_at = nullptr) noexcept {
+    note(record, false, keep_at);
+  }
+  void subtract(const RecordInLane& record) noexcept { note(record, true, nullptr); }
   // The same of a record that is hashed already.
   void add(const Hash128& record) noexcept { sum_.add(record); }
   void subtract(const Hash128& record) noexcept { sum_.subtract(record); }
@@ -32,11 +36,12 @@ class ContentSum {
   Hash128 value() const noexcept;
 
  private:
-  void note(const RecordInLane& record, bool is_subtracted) noexcept;
+  void note(const RecordInLane& record, bool is_subtracted, std::byte* keep_at) noexcept;
 
   ContentHash sum_;
   std::array<RecordInLane, kHashLanes> noted_;
   std::array<bool, kHashLanes> is_subtracted_ = {};
+  std::array<std::byte*, kHashLanes> keep_at_ = {};
   size_t count_ = 0;  // of those noted
 };
 

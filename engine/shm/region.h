@@ -30,7 +30,7 @@
 namespace small_db {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552424d5353;  // "SSMBREG1"
-inline constexpr uint32_t kRegionLayoutVersion = 8;
+inline constexpr uint32_t kRegionLayoutVersion = 9;
 inline constexpr uint32_t kNoConfiguration = UINT32_MAX;
 
 // What the store's clients are told. Written by the owner alone.
@@ -45,7 +45,7 @@ enum class StoreState : uint32_t {
 };
 
 inline constexpr uint32_t kSubmissionBytesMin = 16 * kKiB;
-inline constexpr uint32_t kDerivedSubmissionBytesMax = 512 * kKiB;
+inline constexpr uint32_t kDerivedSubmissionBytesMax = 2 * kMiB;
 
 struct RegionConfig {
   uint32_t region_id = 0;    // 0: random

@@ -24,6 +24,7 @@ struct StoreOptions {
   size_t batch_bytes_max = kBatchBytesMax;
   size_t batch_requests_max = kBatchRequestsMax;
   size_t batch_bytes_enough = kBatchBytesEnough;
+  size_t drain_bytes = kDrainBytes;
   // The log is written into space that was prepared ahead of the writer.
   size_t log_ahead_bytes = 16 * kMiB;     // kept prepared beyond the last frame
   size_t log_prepare_step_bytes = kMiB;   // prepared in steps of

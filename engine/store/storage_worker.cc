@@ -223,13 +223,14 @@ void StorageWorker::Threads::commit_until_stopped() {
         continue;
       }
       if (store_->checkpointer().is_requested()) wake_checkpoints();
+      if (drained == Committer::Drained::kMore && !store_->has_enough()) continue;
       if (store_->has_work()) {
         let_others_submit();
         dispatch();
         continue;
       }
     }
-    sleep(drained);
+    if (drained != Committer::Drained::kMore) sleep(drained);
   } while (!life_ends());
   store_->stop_waiting();
   wait_for_sync();
@@ -277,7 +278,7 @@ void StorageWorker::Threads::sleep(Committer::Drained drained) {
   if (life_ends() || store_->wants_log_switch()) return;
   if (idle && (store_->has_work() || store_->checkpointer().has_news())) return;
   if (idle && store_->replicated().is_asked_to_open()) return;
-  if (drained == Committer::Drained::kEnough && store_->ready()) return;
+  if (drained == Committer::Drained::kAll && store_->ready()) return;
   if (drained == Committer::Drained::kFull && idle) return;
   if (drained == Committer::Drained::kNoSpace) {
     if (store_->log_space_decided()) return;

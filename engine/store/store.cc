@@ -10,7 +10,7 @@ namespace {
 CommitterOptions committer_options(const StoreOptions& options, EventLog& log) {
   CommitterOptions result;
   result.batch_bytes_max = options.batch_bytes_max;
-  result.batch_bytes_enough = options.batch_bytes_enough;
+  result.drain_bytes = options.drain_bytes;
   result.batch_requests_max = options.batch_requests_max;
   result.log_reserve_bytes = options.log_reserve_bytes;
   result.acks_required = options.replication.acks_required;
@@ -32,7 +32,7 @@ Store::Store(Region region, const StoreEnvironment& environment, const StoreOpti
                  committer_options(options, environment.log)) {}
 
 Committer::Drained Store::drain() {
-  if (awaits_checkpoint_) return Committer::Drained::kEnough;
+  if (awaits_checkpoint_) return Committer::Drained::kAll;
   return committer_.drain(batches_[open_batch_]);
 }
 

@@ -11,7 +11,7 @@ constexpr size_t kFlagsOffset = kRecordHeaderBytes - 1;
 constexpr size_t kExtentBytesMin = 512;  // a value that would be scattered more is refused
 
 static_assert(kRecordHeaderBytes + kRecordExpiryBytes + kKeyBytesMax +
-                      kValueBytesMax / kExtentBytesMax * kExtentRefBytes <=
+                      kValueBytesMax / kExtentBytesMax * kExtentRefBytes + kHash128Bytes <=
                   kBlockBytesMax,
               "the references of the longest value's extents fit behind the longest key");
 
@@ -27,7 +27,7 @@ Result<BlockRef> RecordWriter::allocate(const RecordView& prefix, uint32_t value
   const size_t prefix_bytes = record_prefix_bytes(prefix.key.size(), prefix.expires_at_ms != 0);
   BlockRef block;
   if (prefix_bytes + value_bytes <= kInlineRecordBytesMax || value_bytes == 0) {
-    block = arena_.allocate(prefix_bytes + value_bytes);
+    block = arena_.allocate(prefix_bytes + value_bytes + kept_hash_bytes(value_bytes));
   }
   if (block.is_null()) block = allocate_in_extents(prefix_bytes, value_bytes);
   if (block.is_null()) return Status(Code::kNoMemory, "table: record");
@@ -39,6 +39,9 @@ Result<BlockRef> RecordWriter::allocate(const RecordView& prefix, uint32_t value
     copy_bytes(bytes + kRecordHeaderBytes, expiry);
   }
   if (block.has_extents()) bytes[kFlagsOffset] |= std::byte{kRecordFlagExtents};
+  if (kept_hash_bytes(value_bytes) != 0) {
+    store(bytes + block.bytes() - kHash128Bytes, Hash128());  // not computed
+  }
   return block;
 }
 
@@ -60,7 +63,8 @@ BlockRef RecordWriter::allocate_in_extents(size_t prefix_bytes, uint32_t value_b
   if (value_bytes == 0 || value_bytes > arena_.free_bytes()) return {};
   BlockRef block;
   if (gather_extents(value_bytes)) {
-    const size_t bytes = prefix_bytes + extents_.size() * kExtentRefBytes;
+    const size_t bytes =
+        prefix_bytes + extents_.size() * kExtentRefBytes + kept_hash_bytes(value_bytes);
     if (bytes <= kBlockBytesMax) block = arena_.allocate(bytes);
   }
   if (block.is_null()) {

@@ -74,13 +74,27 @@ Hash128 hash_of(const StoredRecord& record) noexcept {
   });
 }
 
-void add_record(ContentSum& content, const StoredRecord& record) noexcept {
-  record.value.is_in_extents() ? content.add(hash_of(record)) : content.add(in_lane(record));
+MutableBytes kept_hash(ArenaView arena, BlockRef ref, const StoredRecord& record) noexcept {
+  return arena.at(ref).last(kept_hash_bytes(record.value.bytes()));
 }
 
-void subtract_record(ContentSum& content, const StoredRecord& record) noexcept {
-  record.value.is_in_extents() ? content.subtract(hash_of(record))
-                               : content.subtract(in_lane(record));
+void add_record(ContentSum& content, ArenaView arena, BlockRef ref,
+                const StoredRecord& record) noexcept {
+  const MutableBytes kept = kept_hash(arena, ref, record);
+  std::byte* keep_at = kept.empty() ? nullptr : kept.data();
+  if (!record.value.is_in_extents()) return content.add(in_lane(record), keep_at);
+  const Hash128 hash = hash_of(record);
+  if (keep_at != nullptr) store(keep_at, hash);
+  content.add(hash);
+}
+
+void subtract_record(ContentSum& content, ArenaView arena, BlockRef ref,
+                     const StoredRecord& record) noexcept {
+  const MutableBytes kept = kept_hash(arena, ref, record);
+  const Hash128 hash = kept.empty() ? Hash128() : load<Hash128>(kept.data());
+  if (hash != Hash128()) return content.subtract(hash);
+  if (!record.value.is_in_extents()) return content.subtract(in_lane(record));
+  content.subtract(hash_of(record));
 }
 
 Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept {
@@ -102,10 +116,15 @@ Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept 
   }
   const Bytes rest = block.subspan(record.key.data() + record.key.size() - block.data());
   if (in_extents) {
+    if (rest.size() < kept_hash_bytes(value_bytes)) {
+      return Status(Code::kCorruption, "record: extents");
+    }
     record.value = StoredValue::in_extents(arena, rest, value_bytes);
     return record;
   }
-  if (value_bytes > rest.size()) return Status(Code::kCorruption, "record: value");
+  if (value_bytes + kept_hash_bytes(value_bytes) > rest.size()) {
+    return Status(Code::kCorruption, "record: value");
+  }
   record.value = StoredValue::in_one_piece(rest.first(value_bytes));
   return record;
 }

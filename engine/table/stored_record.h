@@ -1,14 +1,18 @@
 // A record as the table keeps it: one block, immutable once it is in the tree.
 //
-//   value inline       record prefix (record.h) | value
-//   value in extents   record prefix, flag 0x80 | BlockRef of an extent, 8 bytes, × n
+//   value inline       record prefix (record.h) | value | … | hash
+//   value in extents   record prefix, flag 0x80 | BlockRef of an extent, 8 bytes, × n | … | hash
 //
 // 1. The value lies in extents when the encoding is longer than kInlineRecordBytesMax, or when the
 //    arena has no run that long; an empty value never does. References to such a record carry
 //    BlockRef::has_extents().
 // 2. Each extent but the last is full to its last byte; together they hold value_bytes, which
 //    gives n.
-// 3. Bytes of a block after the last field mean nothing.
+// 3. Only a value of kKeptHashValueBytesMin bytes or more has a hash: the last 16 bytes of the
+// block,
+//    that of the record (content_hash.h); or zeros, then it was not computed. Whoever replaces the
+//    record need not read all of it again. Other bytes of a block after the last field mean
+//    nothing.
 // 4. The prefix differs from record.h in one thing: expires_at_ms is big-endian. So it and the key,
 //    which follows it, are together a key that orders records by the time of their expiry.
 //
@@ -27,6 +31,12 @@
 namespace small_db {
 
 inline constexpr size_t kExtentRefBytes = sizeof(uint64_t);
+inline constexpr size_t kKeptHashValueBytesMin = kKiB;
+
+// Of a block, for the hash.
+inline constexpr size_t kept_hash_bytes(size_t value_bytes) noexcept {
+  return value_bytes < kKeptHashValueBytesMin ? 0 : kHash128Bytes;
+}
 
 // A value in the arena: one piece, or extents in order. Valid while the record is, which for a
 // reader means: while its snapshot is held.
@@ -68,10 +78,17 @@ struct StoredRecord {
 // Hash of a record, as content_hash.h has it.
 Hash128 hash_of(const StoredRecord& record) noexcept;
 
-// Adds the hash of a record to a content's, or subtracts it. Unless its value is in extents, the
-// record must stay as it is until the content is settled.
-void add_record(ContentSum& content, const StoredRecord& record) noexcept;
-void subtract_record(ContentSum& content, const StoredRecord& record) noexcept;
+// Adds the hash of the record at `ref` to a content's, and keeps it if it has a place; or subtracts
+// it. The record must stay as it is until the content is settled.
+// Runs in: the owner's commit thread. add_record: before a reader can reach the record.
+void add_record(ContentSum& content, ArenaView arena, BlockRef ref,
+                const StoredRecord& record) noexcept;
+void subtract_record(ContentSum& content, ArenaView arena, BlockRef ref,
+                     const StoredRecord& record) noexcept;
+
+// Where the hash of the record at `ref` is kept; empty when its value is too short for one.
+// REQUIRES: `record` was read there.
+MutableBytes kept_hash(ArenaView arena, BlockRef ref, const StoredRecord& record) noexcept;
 
 // Errors: kCorruption when `ref` is not that of a record.
 Result<StoredRecord> read_stored_record(ArenaView arena, BlockRef ref) noexcept;

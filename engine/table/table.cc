@@ -261,7 +261,8 @@ void Table::count_record(BlockRef ref, bool added) {
   const uint64_t bytes = record.value().key.size() + record.value().value.bytes();
   keys_ += added ? 1 : -1;
   data_bytes_ += added ? bytes : -bytes;
-  added ? add_record(content_, record.value()) : subtract_record(content_, record.value());
+  added ? add_record(content_, view_, ref, record.value())
+        : subtract_record(content_, view_, ref, record.value());
 }
 
 void Table::show_memory() const {

@@ -57,7 +57,13 @@ Status TreeCheck::count_record(BlockRef ref) {
   if (!record.is_ok()) return record.status();
   ++keys_;
   data_bytes_ += record.value().key.size() + record.value().value.bytes();
-  content_.add(hash_of(record.value()));
+  const Hash128 hash = hash_of(record.value());
+  content_.add(hash);
+  const MutableBytes kept = kept_hash(arena_, ref, record.value());
+  if (!kept.empty() && load<Hash128>(kept.data()) != hash &&
+      load<Hash128>(kept.data()) != Hash128()) {
+    return {Code::kCorruption, "check: kept hash"};
+  }
   if (record.value().expires_at_ms != 0) expiring_.push_back(ref.word());
   return Status::ok();
 }

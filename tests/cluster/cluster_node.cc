@@ -77,7 +77,7 @@ void ClusterNode::open() {
                                    StoreEnvironment{*directory_, *this, *this, *this}, options);
   ending_ = false;
   in_sync_ = nullptr;
-  drained_ = Committer::Drained::kEnough;
+  drained_ = Committer::Drained::kAll;
   bootstrap_.reset();
   commit_ = std::make_unique<Fiber>([this] { run_commit(); });
   sync_ = std::make_unique<Fiber>([this] { run_sync(); });

@@ -74,7 +74,7 @@ Status StoreSim::replace_owner() {
   }
   test_.reset();
   in_sync_ = nullptr;
-  drained_ = Committer::Drained::kEnough;
+  drained_ = Committer::Drained::kAll;
   disk_.kill_process();
   test_ = std::make_unique<SteppedStore>(disk_, region_.region(), options_.store);
   ++owners_;

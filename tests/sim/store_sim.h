@@ -126,7 +126,7 @@ class StoreSim {
   std::unique_ptr<SteppedStore> test_;
   std::vector<ClientSim> clients_;
   Batch* in_sync_ = nullptr;
-  Committer::Drained drained_ = Committer::Drained::kEnough;
+  Committer::Drained drained_ = Committer::Drained::kAll;
   uint32_t to_submit_ = 0;
   uint32_t next_id_ = 1;
   uint64_t next_cookie_ = 1;

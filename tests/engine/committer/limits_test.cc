@@ -37,7 +37,7 @@ TEST_F(LongFrames, TwoGiantValuesAreNotPutIntoOne) {
     ASSERT_TRUE(clients.back()->put(1, as_bytes(key), as_bytes(value), 0).is_ok());
   }
   WriteOutcome outcome;
-  Committer::Drained drained = Committer::Drained::kEnough;
+  Committer::Drained drained = Committer::Drained::kAll;
   for (int round = 0; drained != Committer::Drained::kFull; ++round) {
     ASSERT_LT(round, 10'000);
     for (const std::unique_ptr<Client>& client : clients) ASSERT_FALSE(client->poll(&outcome));

@@ -96,14 +96,14 @@ TEST(Region, WritesTheGoldenConfiguration) {
   SharedRegion shared(64, 0);
   EXPECT_EQ(to_hex(shared.memory().first(kConfigBytes)),
             "53534d4252454731"  // "SSMBREG1"
-            "0800000040000000"  // layout version 8, 64 slots
+            "0900000040000000"  // layout version 9, 64 slots
             "0000400000000000"  // 4 MiB
             "0030000000000000"  // slots at 12 KiB
             "00c0000000000000"  // rings at 48 KiB
             "00c01a0000000000"  // arena at 1712 KiB
             "0040250000000000"  // to the end
             "0040000000010000"  // 16 KiB of submissions, 256 completions
-            "7b57c31d");
+            "838a8983");
 }
 
 TEST(Region, DerivesTheSubmissionRingFromTheSize) {
@@ -114,7 +114,7 @@ TEST(Region, DerivesTheSubmissionRingFromTheSize) {
   } cases[] = {
       {4 * kMiB, 64, 16 * kKiB},   {32 * kMiB, 64, 16 * kKiB},   {64 * kMiB, 64, 32 * kKiB},
       {127 * kMiB, 64, 32 * kKiB}, {128 * kMiB, 64, 64 * kKiB},  {kGiB, 64, 512 * kKiB},
-      {16 * kGiB, 64, 512 * kKiB}, {64 * kMiB, 1024, 16 * kKiB}, {4 * kMiB, 4, 32 * kKiB},
+      {16 * kGiB, 64, 2 * kMiB},   {64 * kMiB, 1024, 16 * kKiB}, {4 * kMiB, 4, 32 * kKiB},
   };
   for (const auto& c : cases) {
     SharedRegion shared(c.slot_count, 0, c.region_bytes);

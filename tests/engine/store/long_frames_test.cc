@@ -1,5 +1,5 @@
 // What a store does otherwise when its frames are long: it reserves log space and does not fill it,
-// and a batch that is long enough is not made longer.
+// and batches are made of a part of what the rings hold.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,6 +25,7 @@ class LongFramesStore : public ::testing::Test {
     options.batch_bytes_max = 64 * kKiB;
     options.batch_requests_max = 100;
     options.batch_bytes_enough = 4 * kKiB;
+    options.drain_bytes = 2 * kKiB;
     options.log_ahead_bytes = kAheadBytes;
     options.log_prepare_step_bytes = kStepBytes;
     options.log_reserved_from_bytes = 2 * kKiB;
@@ -90,25 +91,26 @@ TEST_F(LongFramesStore, ReservesLessOnADiskThatHasNoRoomForAll) {
   EXPECT_EQ(region_.region().header().disk_full.load(), 0u);
 }
 
-TEST_F(LongFramesStore, BatchThatIsLongEnoughIsSealedWithoutTheRestOfTheRing) {
+// So that whoever drains can look whether the sync before has ended.
+TEST_F(LongFramesStore, DrainStopsBeforeTheRingIsEmpty) {
   constexpr uint32_t kPuts = 12;
   for (uint32_t i = 0; i < kPuts; ++i) {
     ASSERT_TRUE(
         client_->put(next_cookie_++, as_bytes("key"), as_bytes(std::string(kKiB, 'v')), 0).is_ok());
   }
-  EXPECT_EQ(store_.store().drain(), Committer::Drained::kEnough);
-  EXPECT_TRUE(store_.store().has_enough());
-  const uint32_t in_first = store_.store().open_requests();
-  EXPECT_EQ(in_first, 4u);
-  EXPECT_TRUE(store_.store().ready());
-  // While the first is in sync, the next one goes on growing by as much at a time.
-  Batch& first = store_.store().seal();
-  store_.store().drain();
+  EXPECT_EQ(store_.store().drain(), Committer::Drained::kMore);
+  EXPECT_EQ(store_.store().open_requests(), 2u);
+  EXPECT_FALSE(store_.store().has_enough());
+  EXPECT_EQ(store_.store().drain(), Committer::Drained::kMore);
   EXPECT_EQ(store_.store().open_requests(), 4u);
-  store_.store().drain();
-  EXPECT_EQ(store_.store().open_requests(), 8u);
+  EXPECT_TRUE(store_.store().has_enough());
+  // The next batch grows while the first is in sync.
+  Batch& first = store_.store().seal();
+  EXPECT_EQ(store_.store().drain(), Committer::Drained::kMore);
+  EXPECT_EQ(store_.store().open_requests(), 2u);
   store_.store().finish(first);
   store_.settle();
+  EXPECT_EQ(store_.store().drain(), Committer::Drained::kAll);
   take_answers();
   EXPECT_EQ(answers_, kPuts);
 }

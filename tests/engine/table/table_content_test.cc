@@ -29,6 +29,25 @@ class TableContentTest : public ExpiryTest {
   Status put_alike(const std::string& key, int number) {
     return put(key, std::string(80, static_cast<char>('a' + number % 26)), 1'000'000 + number);
   }
+
+  // Shown by a hash that is none: it is what is subtracted.
+  void expect_kept_hash_is_taken(size_t value_bytes) {
+    begin();
+    ASSERT_OK(put("key", std::string(value_bytes, 'v')));
+    commit();
+    Cursor cursor = table_->cursor();
+    ASSERT_OK(cursor.seek_first());
+    const MutableBytes kept = kept_hash(ArenaView(region_.arena()), cursor.record_ref(),
+                                        table_->find(as_bytes("key")).value());
+    ASSERT_EQ(kept.size(), kHash128Bytes);
+    ContentHash content(expected());
+    EXPECT_EQ(load<Hash128>(kept.data()), content.value());
+    store(kept.data(), Hash128{1, 2});
+    content.subtract({1, 2});
+    begin();
+    ASSERT_OK(erase("key"));
+    EXPECT_EQ(table_->content(), content.value());
+  }
 };
 
 TEST_F(TableContentTest, IsRightAfterEachPutAndErase) {
@@ -133,6 +152,30 @@ TEST_F(TableContentTest, IsRightWithValuesInExtentsAmongOthers) {
     commit();
     ASSERT_EQ(table_->published()->content, expected());
   }
+}
+
+// Inline and in extents, beside ones that keep no hash; each put again, also within a batch.
+TEST_F(TableContentTest, IsRightWhenLongRecordsKeepTheirHashes) {
+  const size_t sizes[] = {kKeptHashValueBytesMin - 1, kKeptHashValueBytesMin, 5000, 40000};
+  for (int batch = 0; batch < 12; ++batch) {
+    begin();
+    for (int i = 0; i < 9; ++i) {
+      const std::string key = "key" + std::to_string(i * (batch + 1) % 7);
+      ASSERT_OK(put(key, std::string(sizes[(batch + i) % 4], static_cast<char>('a' + i)), batch));
+    }
+    if (batch % 3 == 2) ASSERT_OK(erase("key0"));
+    ASSERT_NO_FATAL_FAILURE(expect_content());
+    commit();
+    ASSERT_EQ(table_->published()->content, expected());
+  }
+}
+
+TEST_F(TableContentTest, TakesTheKeptHashOfAnInlineValue) {
+  ASSERT_NO_FATAL_FAILURE(expect_kept_hash_is_taken(kKeptHashValueBytesMin));
+}
+
+TEST_F(TableContentTest, TakesTheKeptHashOfAValueInExtents) {
+  ASSERT_NO_FATAL_FAILURE(expect_kept_hash_is_taken(40000));
 }
 
 TEST_F(TableContentTest, IsRightForTheShortestRecords) {
