@@ -35,6 +35,7 @@ constexpr int kCheckpointStepsPerSpell = 16;
 // A batch this small is written by the commit thread itself: waking the sync thread would cost more
 // than it overlaps.
 constexpr uint32_t kInlineRequestsMax = 4;
+constexpr size_t kInlineBytesMax = 64 * kKiB;
 
 StoreOptions with_helper_threads(StoreOptions options) {
   options.helper_threads = true;
@@ -250,7 +251,8 @@ void StorageWorker::Threads::let_others_submit() {
 }
 
 void StorageWorker::Threads::dispatch() {
-  const bool is_small = store_->open_requests() <= kInlineRequestsMax && !store_->has_enough();
+  const bool is_small = store_->open_requests() <= kInlineRequestsMax &&
+                        store_->open_batch().frame.body_bytes() <= kInlineBytesMax;
   Batch& batch = store_->seal();
   if (is_small && !store_->wants_acks()) {
     store_->finish(batch);
