@@ -33,6 +33,10 @@ put-64 small-db store wrk 64 PUT $get json $bench_keys
 put-64 nginx-drop plain wrk 64 PUT $get json $bench_keys
 put-200 small-db store wrk 200 PUT $get json $bench_keys
 put-200 redis redis redis_set 200
+put-64k small-db store wrk 16 PUT /v1/kv/long-64k-%d?raw raw-64k $bench_blobs
+put-64k nginx-drop plain wrk 16 PUT /v1/kv/long-64k-%d?raw raw-64k $bench_blobs
+put-1m small-db store wrk 16 PUT /v1/kv/long-1m-%d?raw raw-1m $bench_blobs
+put-1m nginx-drop plain wrk 16 PUT /v1/kv/long-1m-%d?raw raw-1m $bench_blobs
 raw-sync disk - program on_server rate raw_sync_bench
 raw-write disk - program env bytes raw_sync_bench --block-bytes=1048576
 engine-put-4x64 engine - program env rate engine_put_bench --processes=4 --window=64
@@ -76,6 +80,8 @@ PUT, 50 connections | rate | put-50/small-db | put-50/etcd | etcd, JSON gateway 
 PUT, 50 connections | rate | put-50/small-db | put-50/nginx-lua | nginx, Lua shared dictionary (not durable) | 
 PUT, 64 connections | rate | put-64/small-db | put-64/nginx-drop | nginx that reads the body and drops it | >= 0.7
 … processor time per request | cpu | put-64/small-db | put-64/nginx-drop | the same | 
+PUT, 64 KiB, `?raw` | rate | put-64k/small-db | put-64k/nginx-drop | nginx that reads the body and drops it | 
+PUT, 1 MiB, `?raw` | rate | put-1m/small-db | put-1m/nginx-drop | nginx that reads the body and drops it | 
 PUT, 1 connection | rate | put-1/small-db | raw-sync/disk | 4 KiB `pwrite` + `fdatasync` | >= 0.6
 engine alone: PUT, 4 processes | rate | engine-put-4x64/engine | - | - | >= 400000
 engine alone: PUT of 4 KiB, no checkpoints | bytes | engine-put-4k/engine | raw-write/disk | 1 MiB `pwrite` + `fdatasync` | >= 0.8

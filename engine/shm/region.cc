@@ -50,7 +50,8 @@ Layout plan_layout(uint64_t region_bytes, const RegionConfig& config) noexcept {
     layout.submission_bytes = static_cast<uint32_t>(std::clamp<uint64_t>(
         std::bit_floor(share), kSubmissionBytesMin, kDerivedSubmissionBytesMax));
   }
-  layout.completion_count = layout.submission_bytes / kCompletionEveryBytes;
+  layout.completion_count =
+      std::min(layout.submission_bytes / kCompletionEveryBytes, kCompletionsMax);
   layout.rings_offset =
       align_up(kSlotsOffset + uint64_t{config.slot_count} * sizeof(Slot), kPageBytes);
   const uint64_t ring_bytes = ring_stride(layout.submission_bytes, layout.completion_count);

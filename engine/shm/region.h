@@ -46,13 +46,15 @@ enum class StoreState : uint32_t {
 
 inline constexpr uint32_t kSubmissionBytesMin = 16 * kKiB;
 inline constexpr uint32_t kDerivedSubmissionBytesMax = 2 * kMiB;
+inline constexpr uint32_t kCompletionsMax = 8192;  // per slot: longer rings are for longer values
 
 struct RegionConfig {
   uint32_t region_id = 0;    // 0: random
   uint32_t slot_count = 64;  // kSlotsMin to kSlotsMax
   // Per slot: a power of two, kSubmissionBytesMin or more. 0: the region's bytes / 32 / slot_count,
   // rounded down to a power of two, and kept between kSubmissionBytesMin and
-  // kDerivedSubmissionBytesMax. A slot has one completion for every 64 bytes of it.
+  // kDerivedSubmissionBytesMax. A slot has one completion for every 64 bytes of it, and at most
+  // kCompletionsMax.
   uint32_t submission_bytes = 0;
 };
 

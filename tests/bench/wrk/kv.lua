@@ -2,7 +2,8 @@
 --
 --   METHOD  GET, PUT or POST
 --   PATH    with one %d of any width for the key's number, such as /v1/kv/key:%012d?raw, or none
---   BODY    none; raw (the value); json (the store's envelope); etcd (its gateway's)
+--   BODY    none; raw (the value); raw-64k, raw-1m (a longer one); json (the store's envelope); etcd
+--           (its gateway's)
 --   KEYS    numbers are drawn at random from 0 to KEYS - 1
 --
 -- All requests are made before the clock starts, so that each costs the client the same, whichever
@@ -32,13 +33,19 @@ local function base64(text)
   return table.concat(out)
 end
 
+local function long_value_of(key, bytes)
+  return key:rep(math.ceil(bytes / #key)):sub(1, bytes)
+end
+
 local function value_of(key)
-  return key:rep(math.ceil(kValueBytes / #key)):sub(1, kValueBytes)
+  return long_value_of(key, kValueBytes)
 end
 
 local bodies = {
   none = function() return nil end,
   raw = value_of,
+  ["raw-64k"] = function(key) return long_value_of(key, 65536) end,
+  ["raw-1m"] = function(key) return long_value_of(key, 1048576) end,
   json = function(key) return '{"value":"' .. base64(value_of(key)) .. '"}' end,
   etcd = function(key)
     return '{"key":"' .. base64(key) .. '","value":"' .. base64(value_of(key)) .. '"}'
@@ -46,7 +53,8 @@ local bodies = {
 }
 
 local types = { json = "application/json", etcd = "application/json",
-                raw = "application/octet-stream" }
+                raw = "application/octet-stream", ["raw-64k"] = "application/octet-stream",
+                ["raw-1m"] = "application/octet-stream" }
 
 local requests = {}
 
