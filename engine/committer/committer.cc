@@ -62,7 +62,10 @@ Committer::Drained Committer::drain(Batch& batch) {
     }
     intake_.accept();
     batch.release(request->slot, request->submission.end_position);
-    if (batch.frame.body_bytes() - bytes_before >= options_.drain_bytes) return Drained::kMore;
+    // Not before all that was there when this owner came is read: until then, every root points
+    // back to where it was.
+    const size_t added_bytes = batch.frame.body_bytes() - bytes_before;
+    if (added_bytes >= options_.drain_bytes && known_.empty()) return Drained::kMore;
   }
   known_ = KnownRequests();  // what was in the rings when this owner came has been read
   return Drained::kAll;

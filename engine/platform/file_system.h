@@ -41,10 +41,9 @@ class File {
   // (sync_file_range). A hint: it promises nothing, and what goes wrong is told by sync_data.
   virtual void start_writeback(uint64_t offset, uint64_t bytes) noexcept = 0;
 
-  // Reserves blocks for [offset, offset + bytes) and extends the size over it (fallocate): fails
-  // with kNoDiskSpace before anything is written. Reserved bytes read as zero.
-  // Returns: false where the file system can't reserve blocks, and the size is all that can be had.
-  virtual Result<bool> allocate(uint64_t offset, uint64_t bytes) = 0;
+  // Reserves blocks for [offset, offset + bytes) and extends the size over it (posix_fallocate):
+  // fails with kNoDiskSpace before anything is written. Reserved bytes read as zero.
+  virtual Status allocate(uint64_t offset, uint64_t bytes) = 0;
 
   // Gives the blocks of the range back to the disk (FALLOC_FL_PUNCH_HOLE): it reads as zeros then,
   // and the size stays. A hint: a file system that cannot do it keeps them.

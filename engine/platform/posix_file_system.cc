@@ -103,16 +103,15 @@ class PosixFile : public File {
                       static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE);
   }
 
-  Result<bool> allocate(uint64_t offset, uint64_t bytes) override {
-    if (bytes == 0) return true;
+  Status allocate(uint64_t offset, uint64_t bytes) override {
+    if (bytes == 0) return Status::ok();
     const int result = uninterrupted([&] {
       return ::fallocate(descriptor_.number(), 0, static_cast<off_t>(offset),
                          static_cast<off_t>(bytes));
     });
-    if (result == 0) return true;
-    if (errno != EOPNOTSUPP) return failure("file: allocate", errno);
-    SMALL_DB_RETURN_IF_ERROR(extend_to(offset + bytes));
-    return false;
+    if (result == 0) return Status::ok();
+    if (errno == EOPNOTSUPP) return extend_to(offset + bytes);
+    return failure("file: allocate", errno);
   }
 
   void release(uint64_t offset, uint64_t bytes) noexcept override {
@@ -135,6 +134,8 @@ class PosixFile : public File {
   }
 
  private:
+  // Where the file system cannot reserve blocks, the size is all that can be had: the caller fills
+  // the space with zeros anyhow before it relies on it.
   Status extend_to(uint64_t bytes) {
     const Result<uint64_t> now = size();
     if (!now.is_ok()) return now.status();

@@ -45,7 +45,7 @@ enum class StoreState : uint32_t {
 };
 
 inline constexpr uint32_t kSubmissionBytesMin = 16 * kKiB;
-inline constexpr uint32_t kDerivedSubmissionBytesMax = 2 * kMiB;
+inline constexpr uint32_t kDerivedSubmissionBytesMax = kMiB;
 inline constexpr uint32_t kCompletionsMax = 8192;  // per slot: longer rings are for longer values
 
 struct RegionConfig {

@@ -25,12 +25,10 @@ struct StoreOptions {
   size_t batch_requests_max = kBatchRequestsMax;
   size_t batch_bytes_enough = kBatchBytesEnough;
   size_t drain_bytes = kDrainBytes;
-  // The log is written into space that was prepared ahead of the writer.
+  // The log is written into space that was zero-filled and synced ahead of the writer.
   size_t log_ahead_bytes = 16 * kMiB;     // kept prepared beyond the last frame
   size_t log_prepare_step_bytes = kMiB;   // prepared in steps of
   size_t log_reserve_bytes = 512 * kKiB;  // of the prepared space, that only deletes may use
-  // A mean frame this long: the space is reserved and not filled with zeros (log_space.h).
-  size_t log_reserved_from_bytes = 512 * kKiB;
   // Checkpoints in the background: after so many seconds, bytes of log, or committed records since
   // the last one. 0: never for that reason. Nothing is written when nothing has changed.
   uint64_t checkpoint_interval_us = 60'000'000;

@@ -114,10 +114,7 @@ Store::Prepared Store::prepare() {
   if (prepared_log_ != nullptr && prepared_log_ != log) prepared_log_->release_unused();
   prepared_log_ = log;
   log->space().bypass_cache(!log_is_watched(region_));  // as the frames that will stand there
-  Result<bool> more = log->space().prepare_step(wanted, choose_ahead());
-  if (frames_are_long_ && more.status().code() == Code::kNoDiskSpace) {
-    more = log->space().prepare_step(wanted, LogSpace::Ahead::kFilled);  // less at once
-  }
+  const Result<bool> more = log->space().prepare_step(wanted);
   if (more.is_ok()) {
     set_disk_has_space();
     return more.value() ? Prepared::kMore : Prepared::kEnough;
@@ -130,21 +127,6 @@ Store::Prepared Store::prepare() {
   const std::lock_guard<std::mutex> guard(log_mutex_);
   if (log == log_) note_failure(more.status());
   return Prepared::kFailed;
-}
-
-// By the mean frame since the last step: the sync of a long one takes its time by its bytes, that
-// of a short one by the number of its writes.
-LogSpace::Ahead Store::choose_ahead() {
-  const RegionHeader& header = region_.header();
-  const uint64_t commits = header.commits.load(std::memory_order_relaxed);
-  const uint64_t log_bytes = header.log_bytes.load(std::memory_order_relaxed);
-  if (commits != prepared_commits_) {
-    const uint64_t mean = (log_bytes - prepared_log_bytes_) / (commits - prepared_commits_);
-    frames_are_long_ = mean >= options_.log_reserved_from_bytes;
-    prepared_commits_ = commits;
-    prepared_log_bytes_ = log_bytes;
-  }
-  return frames_are_long_ ? LogSpace::Ahead::kReserved : LogSpace::Ahead::kFilled;
 }
 
 void Store::set_disk_full(const Status& status) {

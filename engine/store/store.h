@@ -152,7 +152,6 @@ class Store : public FollowerHost {
   bool sweep();
   std::shared_ptr<LogWriter> shared_log() const;
   void set_log(std::shared_ptr<LogWriter> log);
-  LogSpace::Ahead choose_ahead();
   void set_disk_full(const Status& status);
   void set_disk_has_space();
 
@@ -199,10 +198,6 @@ class Store : public FollowerHost {
   std::shared_ptr<LogWriter> log_;
   mutable std::mutex log_mutex_;
   std::shared_ptr<LogWriter> prepared_log_;  // the preparer's own
-  // The preparer's own: the counters at its last step, and what they said.
-  uint64_t prepared_commits_ = 0;
-  uint64_t prepared_log_bytes_ = 0;
-  bool frames_are_long_ = false;
   std::array<Batch, 2> batches_;
   size_t open_batch_ = 0;
   bool idle_wanted_ = false;

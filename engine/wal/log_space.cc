@@ -19,22 +19,22 @@ LogSpace::LogSpace(std::unique_ptr<File> file, uint64_t prepared_end, uint64_t s
   SMALL_DB_ASSERT(step_bytes >= kSectorBytes && step_bytes % kSectorBytes == 0);
 }
 
-Result<bool> LogSpace::prepare_step(uint64_t wanted_end, Ahead ahead) {
+Result<bool> LogSpace::prepare_step(uint64_t wanted_end) {
   if (!failure_.is_ok()) return failure_;
   const uint64_t begin = prepared_end();
   if (begin >= wanted_end) return false;
-  const uint64_t bytes = ahead == Ahead::kFilled ? step_bytes_ : wanted_end - begin;
-  const uint64_t end = begin + align_up(bytes, step_bytes_);
-  SMALL_DB_RETURN_IF_ERROR(prepare(begin, end, ahead));
+  const uint64_t end = begin + step_bytes_;
+  SMALL_DB_RETURN_IF_ERROR(prepare(begin, end));
   prepared_end_.store(end, std::memory_order_release);  // pairs with prepared_end()'s acquire
   return end < wanted_end;
 }
 
 // Until the sync, an error for want of space harms nothing: no frame is in the range. A sync that
 // fails, for whatever reason, may have dropped pages of frames.
-Status LogSpace::prepare(uint64_t begin, uint64_t end, Ahead ahead) {
+Status LogSpace::prepare(uint64_t begin, uint64_t end) {
   Status status = cut_ ? Status::ok() : cut_to(begin);
-  if (status.is_ok()) status = fill(begin, end, ahead);
+  if (status.is_ok()) status = file_->allocate(begin, end - begin);
+  if (status.is_ok()) status = write_zeros(*file_, begin, end);
   if (status.code() == Code::kNoDiskSpace) return status;
   if (status.is_ok()) status = file_->sync_data();
   if (status.is_ok()) return status;
@@ -43,13 +43,6 @@ Status LogSpace::prepare(uint64_t begin, uint64_t end, Ahead ahead) {
                  : status;
   failed_.store(true, std::memory_order_release);  // pairs with failed()'s acquire
   return failure_;
-}
-
-Status LogSpace::fill(uint64_t begin, uint64_t end, Ahead ahead) {
-  const Result<bool> reserved = file_->allocate(begin, end - begin);
-  if (!reserved.is_ok()) return reserved.status();
-  if (reserved.value() && ahead == Ahead::kReserved) return Status::ok();
-  return write_zeros(*file_, begin, end);
 }
 
 // A former owner may have made the file longer and died after a sync that failed: that length is in

@@ -1,6 +1,6 @@
-// The space of one log file that is ready to be written: allocated and durable, so that a commit
-// finds room, and as a rule zero-filled, so that its sync writes no metadata. A helper thread calls
-// prepare_step ahead of the writer; every thread may ask prepared_end.
+// The space of one log file that is ready to be written: allocated, zero-filled and durable, so
+// that a commit neither allocates nor changes metadata. A helper thread calls prepare_step ahead of
+// the writer; every thread may ask prepared_end.
 //
 // The helper has an open file of its own: the kernel reports a failed write-back once to each open
 // file, so neither thread's sync can swallow what the other must hear of.
@@ -27,20 +27,12 @@ class LogSpace {
     return prepared_end_.load(std::memory_order_acquire);  // pairs with prepare_step's release
   }
 
-  // What is done to blocks ahead of the frames that will stand there. Either way they read as
-  // zeros.
-  enum class Ahead : uint8_t {
-    kFilled,    // zeros are written: the disk gets each byte twice, and a sync writes a frame alone
-    kReserved,  // they are only taken, where the file system can: each sync also writes which of
-                // them hold something now
-  };
-
-  // Prepares one more step when prepared_end() is below `wanted_end`; kReserved all steps at once.
+  // Prepares one more step when prepared_end() is below `wanted_end`.
   // Returns: true when another step is still needed.
   // Errors: kNoDiskSpace, and nothing is changed: try again later. Anything else is sticky, and
   // fails the log's writer as well: a sync of this file failed, or may have.
   // Runs in: one helper thread.
-  Result<bool> prepare_step(uint64_t wanted_end, Ahead ahead = Ahead::kFilled);
+  Result<bool> prepare_step(uint64_t wanted_end);
 
   // As File::bypass_cache, of the zeros. Runs in: the helper.
   void bypass_cache(bool bypasses) noexcept { file_->bypass_cache(bypasses); }
@@ -53,8 +45,7 @@ class LogSpace {
   bool failed() const noexcept { return failed_.load(std::memory_order_acquire); }
 
  private:
-  Status prepare(uint64_t begin, uint64_t end, Ahead ahead);
-  Status fill(uint64_t begin, uint64_t end, Ahead ahead);
+  Status prepare(uint64_t begin, uint64_t end);
   Status cut_to(uint64_t prepared_end);
 
   std::unique_ptr<File> file_;

@@ -38,7 +38,7 @@ Result<LogEnd> create_log(Directory& directory, const NewLog& log, const LogOpti
   if (!file.is_ok()) return file.status();
   File& out = *file.value();
   out.bypass_cache(true);
-  SMALL_DB_RETURN_IF_ERROR(out.allocate(0, end.header.prepared_end).status());
+  SMALL_DB_RETURN_IF_ERROR(out.allocate(0, end.header.prepared_end));
   SMALL_DB_RETURN_IF_ERROR(out.write_at(0, bytes));
   SMALL_DB_RETURN_IF_ERROR(write_zeros(out, kLogHeaderBytes, end.header.prepared_end));
   SMALL_DB_RETURN_IF_ERROR(out.sync_data());

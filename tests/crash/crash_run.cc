@@ -126,9 +126,8 @@ StoreSimOptions crash_sim_options(uint64_t seed) {
   options.weather_every = 400;
   options.store.log_ahead_bytes = 16 * kKiB;
   options.store.log_prepare_step_bytes = 4 * kKiB;
-  // Some drains end before the rings are empty, some log space is only reserved.
+  // Some drains end before the rings are empty.
   options.store.drain_bytes = 256;
-  options.store.log_reserved_from_bytes = 600;
   options.store.checkpoint_updates = 40;
   options.store.keep_generations = seed % 2 == 0 ? 1 : 0;
   return options;

@@ -80,7 +80,7 @@ std::vector<Status> call_everything(Directory& directory) {
   results.push_back(target.read_at(0, MutableBytes(&byte, 1)).status());
   results.push_back(target.write_at(0, as_bytes("new")));
   results.push_back(target.sync_data());
-  results.push_back(target.allocate(0, 10).status());
+  results.push_back(target.allocate(0, 10));
   results.push_back(target.truncate(3));
   results.push_back(target.size().status());
   results.push_back(directory.rename("a", "c"));
@@ -123,8 +123,8 @@ TEST(SimFsFaults, NoSpaceIsItsOwnCode) {
   const auto directory = disk.mount();
   const auto file = open_or_fail(*directory, "a", OpenMode::kReadWrite);
   disk.fail_every(SimCall::kAllocate, SimFault::kNoSpace);
-  EXPECT_EQ(file->allocate(0, 100).status().code(), Code::kNoDiskSpace);
-  EXPECT_EQ(file->allocate(0, 100).status().error_number(), ENOSPC);
+  EXPECT_EQ(file->allocate(0, 100).code(), Code::kNoDiskSpace);
+  EXPECT_EQ(file->allocate(0, 100).error_number(), ENOSPC);
   EXPECT_EQ(file->size().value(), 0u);
   disk.clear_faults();
   EXPECT_TRUE(file->allocate(0, 100).is_ok());

@@ -79,10 +79,10 @@ class SimFile : public File {
     return status;
   }
 
-  Result<bool> allocate(uint64_t offset, uint64_t bytes) override {
+  Status allocate(uint64_t offset, uint64_t bytes) override {
     SMALL_DB_RETURN_IF_ERROR(begin_change(SimCall::kAllocate, "sim: allocate"));
     if (bytes != 0) state_->writable(inode_).extend(offset + bytes);
-    return true;
+    return Status::ok();
   }
 
   // As a change that no sync has made durable yet.

@@ -114,7 +114,7 @@ TEST(Region, DerivesTheSubmissionRingFromTheSize) {
   } cases[] = {
       {4 * kMiB, 64, 16 * kKiB},   {32 * kMiB, 64, 16 * kKiB},   {64 * kMiB, 64, 32 * kKiB},
       {127 * kMiB, 64, 32 * kKiB}, {128 * kMiB, 64, 64 * kKiB},  {kGiB, 64, 512 * kKiB},
-      {16 * kGiB, 64, 2 * kMiB},   {64 * kMiB, 1024, 16 * kKiB}, {4 * kMiB, 4, 32 * kKiB},
+      {16 * kGiB, 64, kMiB},       {64 * kMiB, 1024, 16 * kKiB}, {4 * kMiB, 4, 32 * kKiB},
   };
   for (const auto& c : cases) {
     SharedRegion shared(c.slot_count, 0, c.region_bytes);

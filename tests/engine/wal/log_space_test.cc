@@ -31,19 +31,6 @@ TEST(LogSpace, PreparedSpaceSurvivesACrashAsZeros) {
   }
 }
 
-TEST(LogSpace, ReservesAllThatIsWantedAtOnceAndWritesNothing) {
-  for (uint64_t variant = 0; variant < 20; ++variant) {
-    NewTestLog t(1024);
-    t.disk.fail_next(SimCall::kWrite, SimFault::kIoError);
-    EXPECT_FALSE(t.log->space().prepare_step(7000, LogSpace::Ahead::kReserved).value());
-    EXPECT_EQ(t.log->space().prepared_end(), 7168u);
-    t.disk.crash(variant);
-    const std::string file = t.disk.contents("logfile.0");
-    ASSERT_EQ(file.size(), 7168u);
-    EXPECT_EQ(file.substr(4096), std::string(3072, '\0'));
-  }
-}
-
 // The first owner's sync fails and the kernel forgets that the file became longer; the second owner
 // finds it long enough already.
 TEST(LogSpace, LengthThatAFailedSyncForgotIsMadeDurableByTheNextOwner) {
