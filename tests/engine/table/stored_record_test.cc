@@ -86,6 +86,33 @@ TEST_F(StoredRecordTest, GoesOverToExtentsAboveTheInlineLimit) {
   EXPECT_TRUE(make("k", std::string(inline_value + 1, 'v')).has_extents());
 }
 
+TEST_F(StoredRecordTest, HasRoomForAHashBehindALongValue) {
+  const std::string key(kKeptHashValueBytesMin / 64, 'k');
+  const size_t prefix_bytes = kRecordHeaderBytes + key.size();
+  const BlockRef without = make(key, std::string(kKeptHashValueBytesMin - 1, 'v'));
+  EXPECT_EQ(without.bytes(), prefix_bytes + kKeptHashValueBytesMin);
+  EXPECT_TRUE(kept_hash(view_, without, read_stored_record(view_, without).value()).empty());
+  for (const size_t value_bytes : {kKeptHashValueBytesMin, size_t{40000}}) {
+    const BlockRef with = make(key, std::string(value_bytes, 'v'));
+    const Bytes kept = kept_hash(view_, with, read_stored_record(view_, with).value());
+    EXPECT_EQ(kept.data() + kHash128Bytes, view_.at(with).data() + with.bytes());
+    EXPECT_EQ(load<Hash128>(kept.data()), Hash128()) << "not computed";
+  }
+}
+
+TEST_F(StoredRecordTest, RefusesALongValueWithoutRoomForItsHash) {
+  // One byte longer, the value would still fit, and have a hash.
+  const BlockRef record = make(std::string(16, 'k'), std::string(kKeptHashValueBytesMin - 1, 'v'));
+  std::byte* const value_bytes = view_.at(record).data() + 8;
+  store(value_bytes, static_cast<uint32_t>(kKeptHashValueBytesMin));
+  EXPECT_EQ(read_stored_record(view_, record).status().code(), Code::kCorruption);
+  // A key that leaves eight bytes.
+  const BlockRef in_extents = make("k", std::string(40000, 'v'));
+  std::byte* const key_bytes = view_.at(in_extents).data() + 12;
+  store(key_bytes, static_cast<uint16_t>(in_extents.bytes() - kRecordHeaderBytes - 8));
+  EXPECT_EQ(read_stored_record(view_, in_extents).status().code(), Code::kCorruption);
+}
+
 TEST_F(StoredRecordTest, TakesTheLongestKeyWithoutAValue) {
   const std::string key(kKeyBytesMax, 'k');
   const BlockRef record = make(key, "");
@@ -143,7 +170,7 @@ TEST_F(StoredRecordTest, RefusesKeysAndValuesOutOfRange) {
 }
 
 TEST_F(StoredRecordTest, NoFlippedBitOfARecordMakesAReaderLeaveTheArena) {
-  for (const size_t value_bytes : {20, 40000}) {
+  for (const size_t value_bytes : {20, 2000, 40000}) {
     const BlockRef record = make("some key", std::string(value_bytes, 'v'));
     const MutableBytes block = view_.at(record);
     for (size_t bit = 0; bit < std::min<size_t>(block.size(), 64) * 8; ++bit) {
@@ -154,6 +181,7 @@ TEST_F(StoredRecordTest, NoFlippedBitOfARecordMakesAReaderLeaveTheArena) {
         const Status status =
             read.value().value.for_each_piece([&](Bytes piece) { bytes += piece.size(); });
         EXPECT_TRUE(!status.is_ok() || bytes == read.value().value.bytes());
+        EXPECT_LE(kept_hash(view_, record, read.value()).size(), block.size());
       } else {
         EXPECT_EQ(read.status().code(), Code::kCorruption);
       }
