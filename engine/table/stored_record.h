@@ -8,9 +8,8 @@
 //    BlockRef::has_extents().
 // 2. Each extent but the last is full to its last byte; together they hold value_bytes, which
 //    gives n.
-// 3. A value of kKeptHashValueBytesMin bytes or more has a hash, the last 16 bytes of the block:
-// that
-//    of the record (content_hash.h), so that who replaces the record need not read it all again; or
+// 3. A value of kKeptHashValueBytesMin bytes or more has a hash: the last 16 bytes of the block are
+//    that of the record (content_hash.h), so that who replaces it need not read it all again; or
 //    zeros, when it was not computed. Other bytes behind the last field mean nothing.
 // 4. The prefix differs from record.h in one thing: expires_at_ms is big-endian. So it and the key,
 //    which follows it, are together a key that orders records by the time of their expiry.
